@@ -1,0 +1,3 @@
+//! What a deployer adds without touching the rest: a trait, a registry and one file per plugin.
+
+pub mod mail;

@@ -1,0 +1,3 @@
+//! Builds the application from a configuration and serves it.
+
+pub mod listener;
