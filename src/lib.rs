@@ -4,14 +4,15 @@
 //!
 //! - [`config`]: typed settings, defaults < file < environment, validated at start
 //! - [`server`]: builds the application from a [`config::Config`]; the tests build it the same way
-//! - [`telemetry`]: tracing and metrics, labelled by operation id
-//! - [`api`]: HTTP only; endpoint structs that mirror the contract
-//! - [`services`]: rules and transactions
 //! - [`crypto`]: password hashing, token formats, signing keys, sealing
 //! - [`plugins`]: what a deployer adds without touching the rest
 //! - [`db`]: the doors to the database: pooled reads, grouped writes, coalesced look-ups
-//! - [`clock`]: time, randomness and ids
+//! - [`clock`], [`entropy`]: time, ids and randomness
 
+pub mod clock;
+pub mod config;
 pub mod crypto;
+pub mod db;
+pub mod entropy;
 pub mod plugins;
 pub mod server;

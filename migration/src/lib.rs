@@ -1,1 +1,15 @@
+//! The schema, one file per change. A release expands first and contracts in a later one, so that old and new nodes
+//! can run side by side.
 
+pub use sea_orm_migration::prelude::*;
+
+mod m0001_accounts;
+
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_accounts::Migration)]
+    }
+}

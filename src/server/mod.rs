@@ -1,3 +1,4 @@
 //! Builds the application from a configuration and serves it.
 
+pub mod files;
 pub mod listener;

@@ -1,0 +1,328 @@
+//! Typed settings: defaults < `latchkey.toml` < environment, validated at start.
+//!
+//! Environment variables are the keys of this file in capitals behind `LATCHKEY_`, nested keys joined by `__`:
+//! `LATCHKEY_LIMITS__ENABLED=false`. For any of them, `…_FILE` names a file that holds the value instead.
+
+mod load;
+mod secret;
+mod validate;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+pub use load::{ConfigErrors, load};
+pub use secret::Secret;
+
+/// Everything an operator can set. The doc comment of a field is its documentation: what, unit, default.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Address and port to serve on. Default `127.0.0.1:8080`; port 0 takes a free one.
+    pub listen: String,
+    /// Where files live that the server makes itself: database, root key, mails. Default `data`.
+    pub data_dir: PathBuf,
+    /// `sqlite:///path/file.db` or `postgres://user:password@host:port/name`. Default: SQLite in the data directory.
+    pub database_url: Option<Secret>,
+    /// Most database connections held by this process. Default 16.
+    pub database_connections: u32,
+    /// How people and clients reach the server; links in mails and the issuer of tokens come from it. No trailing
+    /// slash. Default `http://` and the listen address.
+    pub public_url: Option<Url>,
+    /// `smtp://user:password@host:port` (STARTTLS demanded unless the host is this machine or `?tls=none` is given),
+    /// `smtps://…` or `file:///directory`. Default: `.eml` files in `mail` under the data directory.
+    pub mail_url: Option<Secret>,
+    /// Sender of mails. Default `Latchkey <no-reply@localhost>`.
+    pub mail_from: String,
+    /// Name of the product in mails and pages. Default `Latchkey`.
+    pub product_name: String,
+    /// Networks (CIDR) of reverse proxies whose `X-Forwarded-For` counts. Default none.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Origins that browsers may call from (CORS), such as `https://app.example.com`. Default none.
+    pub cors_origins: Vec<String>,
+    /// Whether a session needs a confirmed address. Default true.
+    pub require_verified_email: bool,
+    /// Where the answer to a confirmed address sends the person next (`redirect_url`). Default none.
+    pub verified_redirect_url: Option<Url>,
+    /// 32 random bytes in base64 that seal the server's own keys and queued mails. Default: made on first start and
+    /// kept in `root.key` under the data directory. Several nodes need the same one.
+    pub root_key: Option<Secret>,
+    /// Address of the Prometheus endpoint, such as `127.0.0.1:9090`. Default off.
+    pub metrics_listen: Option<String>,
+    pub log: Log,
+    pub hashing: Hashing,
+    pub tokens: Tokens,
+    pub limits: Limits,
+    pub http: Http,
+    pub retention: Retention,
+}
+
+/// What is logged and how.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Log {
+    /// A level (`error`, `warn`, `info`, `debug`) or tracing filter directives. Default `info`.
+    pub level: String,
+    /// `human` or `json`. Default `human`.
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+/// Argon2id (RFC 9106). Values below the floor refuse to start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hashing {
+    /// KiB of memory per hash. Default and floor 19456 (19 MiB).
+    pub memory_kib: u32,
+    /// Passes over it. Default and floor 2.
+    pub iterations: u32,
+    /// Lanes. Default 1.
+    pub parallelism: u32,
+    /// Threads that hash. Default 0: one per core.
+    pub threads: usize,
+    /// Hashes that may wait; beyond it the answer is 503. Default 256.
+    pub queue: usize,
+}
+
+/// Lifetimes, in seconds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tokens {
+    /// Access tokens. Default 900 (15 minutes), at most 3600.
+    pub access_seconds: u64,
+    /// A session that is not refreshed ends after this. Default 604800 (7 days).
+    pub session_idle_seconds: u64,
+    /// A session ends after this, however busy. Default 2592000 (30 days).
+    pub session_seconds: u64,
+    /// A refresh token shown again within this time gets the same successor; later it ends the session as stolen.
+    /// Default 10, at most 60.
+    pub refresh_grace_seconds: u64,
+    /// Links that confirm an address. Default 86400 (24 hours).
+    pub verification_seconds: u64,
+    /// Audience (`aud`) of access tokens. Default: the public URL.
+    pub audience: Option<String>,
+    /// How access tokens are signed: `EdDSA` or `ES256`. Default `EdDSA`.
+    pub algorithm: SigningAlgorithm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SigningAlgorithm {
+    EdDSA,
+    ES256,
+}
+
+/// How often a thing may be done. A rate is `count/seconds`: so many at once, given back evenly over that time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// False switches all of them off: for load tests, never for production. Default true.
+    pub enabled: bool,
+    /// Sign-ups per client address. Default `20/3600`.
+    pub signup_per_address: Rate,
+    /// Sign-in attempts per client address. Default `60/600`.
+    pub login_per_address: Rate,
+    /// Sign-in attempts per account. Default `10/600`.
+    pub login_per_account: Rate,
+    /// Refreshes per session. Default `30/900`.
+    pub refresh_per_session: Rate,
+    /// Requests for another verification mail per client address. Default `20/3600`.
+    pub resend_per_address: Rate,
+    /// First wait, in seconds, between verification mails to one address; it doubles each time. Default 60.
+    pub resend_wait_seconds: u64,
+    /// The longest such wait, in seconds. Default 3600.
+    pub resend_wait_max_seconds: u64,
+    /// Attempts to confirm an address per client address. Default `60/600`.
+    pub verify_per_address: Rate,
+    /// Questions about a verification's status per client address. Default `120/600`.
+    pub status_per_address: Rate,
+    /// Password changes per account. Default `10/3600`.
+    pub password_per_account: Rate,
+}
+
+/// `count` at once, given back evenly over `seconds`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    pub count: u32,
+    pub seconds: u32,
+}
+
+impl Serialize for Rate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}/{}", self.count, self.seconds))
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.split_once('/')
+            .and_then(|(count, seconds)| Some((count.trim().parse().ok()?, seconds.trim().parse().ok()?)))
+            .filter(|(count, seconds)| *count > 0 && *seconds > 0)
+            .map(|(count, seconds)| Self { count, seconds })
+            .ok_or_else(|| {
+                serde::de::Error::custom(format!("`{text}` is not a rate such as `10/600` (count/seconds)"))
+            })
+    }
+}
+
+/// Bounds on connections and requests.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Http {
+    /// Connections served at a time. Default 1024.
+    pub max_connections: usize,
+    /// Seconds for a request's head to arrive. Default 10.
+    pub header_timeout_seconds: u64,
+    /// Seconds for a request's body to arrive. Default 30.
+    pub body_timeout_seconds: u64,
+    /// Seconds a connection may rest between requests. Default 60.
+    pub idle_timeout_seconds: u64,
+    /// Seconds a client may leave an answer unread. Default 30.
+    pub write_timeout_seconds: u64,
+    /// Bytes of a request body. Default 65536.
+    pub max_body_bytes: usize,
+    /// Bytes of a request head. Default 16384.
+    pub max_header_bytes: usize,
+    /// Seconds that requests in flight have when the server stops. Default 20.
+    pub shutdown_seconds: u64,
+}
+
+/// How long rows are kept that nothing needs any more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Retention {
+    /// Days that ended sessions, used links and delivered mails are kept. Default 7.
+    pub ended_days: u32,
+    /// Days that an account may stay unconfirmed before it is removed with all that hangs on it. Default 30.
+    pub unverified_days: u32,
+    /// Days that the audit trail is kept. Default 400.
+    pub audit_days: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            data_dir: "data".into(),
+            database_url: None,
+            database_connections: 16,
+            public_url: None,
+            mail_url: None,
+            mail_from: "Latchkey <no-reply@localhost>".into(),
+            product_name: "Latchkey".into(),
+            trusted_proxies: vec![],
+            cors_origins: vec![],
+            require_verified_email: true,
+            verified_redirect_url: None,
+            root_key: None,
+            metrics_listen: None,
+            log: Log::default(),
+            hashing: Hashing::default(),
+            tokens: Tokens::default(),
+            limits: Limits::default(),
+            http: Http::default(),
+            retention: Retention::default(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Human }
+    }
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self { memory_kib: 19_456, iterations: 2, parallelism: 1, threads: 0, queue: 256 }
+    }
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            access_seconds: 900,
+            session_idle_seconds: 7 * 86_400,
+            session_seconds: 30 * 86_400,
+            refresh_grace_seconds: 10,
+            verification_seconds: 86_400,
+            audience: None,
+            algorithm: SigningAlgorithm::EdDSA,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let rate = |count, seconds| Rate { count, seconds };
+        Self {
+            enabled: true,
+            signup_per_address: rate(20, 3600),
+            login_per_address: rate(60, 600),
+            login_per_account: rate(10, 600),
+            refresh_per_session: rate(30, 900),
+            resend_per_address: rate(20, 3600),
+            resend_wait_seconds: 60,
+            resend_wait_max_seconds: 3600,
+            verify_per_address: rate(60, 600),
+            status_per_address: rate(120, 600),
+            password_per_account: rate(10, 3600),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            header_timeout_seconds: 10,
+            body_timeout_seconds: 30,
+            idle_timeout_seconds: 60,
+            write_timeout_seconds: 30,
+            max_body_bytes: 65_536,
+            max_header_bytes: 16_384,
+            shutdown_seconds: 20,
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { ended_days: 7, unverified_days: 30, audit_days: 400 }
+    }
+}
+
+impl Config {
+    /// The database in use: the configured one, else SQLite in the data directory.
+    #[must_use]
+    pub fn database_url(&self) -> Secret {
+        self.database_url.clone().unwrap_or_else(|| {
+            Secret::from(format!("sqlite://{}", self.data_dir.join("latchkey.db").display()))
+        })
+    }
+
+    /// The mail transport in use: the configured one, else files in the data directory.
+    #[must_use]
+    pub fn mail_url(&self) -> Secret {
+        self.mail_url.clone().unwrap_or_else(|| {
+            let directory = std::path::absolute(self.data_dir.join("mail")).unwrap_or_else(|_| "mail".into());
+            Secret::from(format!("file://{}", directory.display()))
+        })
+    }
+
+    /// The public URL without a trailing slash: prefix of links and issuer of tokens.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.listen),
+        }
+    }
+}

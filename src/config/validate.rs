@@ -1,0 +1,139 @@
+//! What a setting may be. Values below a security floor refuse to start; there is no switch for that.
+
+use super::Config;
+
+impl Config {
+    /// Every mistake, one line each; none when the settings can be used.
+    #[must_use]
+    pub fn validate(&self) -> Vec<String> {
+        let mut errors = vec![];
+        let mut demand = |holds: bool, line: &str| {
+            if !holds {
+                errors.push(line.to_owned());
+            }
+        };
+        demand(
+            self.listen.parse::<std::net::SocketAddr>().is_ok(),
+            "listen: expected an address such as 127.0.0.1:8080",
+        );
+        if let Some(address) = &self.metrics_listen {
+            demand(
+                address.parse::<std::net::SocketAddr>().is_ok(),
+                "metrics_listen: expected an address such as 127.0.0.1:9090",
+            );
+        }
+        if let Some(url) = &self.database_url {
+            let url = url.expose();
+            demand(
+                ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)),
+                "database_url: expected sqlite://… or postgres://…",
+            );
+        }
+        demand((2..=1000).contains(&self.database_connections), "database_connections: expected 2 to 1000");
+        for (name, url) in
+            [("public_url", &self.public_url), ("verified_redirect_url", &self.verified_redirect_url)]
+        {
+            if let Some(url) = url {
+                demand(
+                    matches!(url.scheme(), "http" | "https") && url.has_host(),
+                    &format!("{name}: expected an http or https URL"),
+                );
+                demand(
+                    name != "public_url" || (url.query().is_none() && url.fragment().is_none()),
+                    "public_url: takes no query and no fragment",
+                );
+            }
+        }
+        demand(
+            self.mail_from.parse::<lettre::message::Mailbox>().is_ok(),
+            "mail_from: expected an address such as Example <no-reply@example.com>",
+        );
+        demand(
+            !self.product_name.trim().is_empty() && !self.product_name.contains(char::is_control),
+            "product_name: expected a name",
+        );
+        for origin in &self.cors_origins {
+            let plain =
+                url::Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
+            demand(
+                plain,
+                "cors_origins: expected origins such as https://app.example.com, without a path or *",
+            );
+        }
+        demand(
+            self.log.level.parse::<tracing_subscriber::filter::Targets>().is_ok(),
+            "log.level: expected error, warn, info, debug, trace or directives such as latchkey=debug",
+        );
+
+        demand(self.hashing.memory_kib >= 19_456, "hashing.memory_kib: below the floor of 19456 (19 MiB)");
+        demand(self.hashing.memory_kib <= 4_194_304, "hashing.memory_kib: above 4194304 (4 GiB)");
+        demand(self.hashing.iterations >= 2, "hashing.iterations: below the floor of 2");
+        demand(self.hashing.iterations <= 100, "hashing.iterations: above 100");
+        demand((1..=16).contains(&self.hashing.parallelism), "hashing.parallelism: expected 1 to 16");
+        demand(self.hashing.threads <= 1024, "hashing.threads: expected 0 to 1024");
+        demand((1..=100_000).contains(&self.hashing.queue), "hashing.queue: expected 1 to 100000");
+
+        let tokens = &self.tokens;
+        demand((60..=3600).contains(&tokens.access_seconds), "tokens.access_seconds: expected 60 to 3600");
+        demand(
+            (300..=31_536_000).contains(&tokens.session_seconds),
+            "tokens.session_seconds: expected 300 to 31536000 (a year)",
+        );
+        demand(
+            (300..=tokens.session_seconds.max(300)).contains(&tokens.session_idle_seconds),
+            "tokens.session_idle_seconds: expected 300 to tokens.session_seconds",
+        );
+        demand(tokens.refresh_grace_seconds <= 60, "tokens.refresh_grace_seconds: expected 0 to 60");
+        demand(
+            (300..=604_800).contains(&tokens.verification_seconds),
+            "tokens.verification_seconds: expected 300 to 604800 (a week)",
+        );
+        demand(
+            tokens.audience.as_ref().is_none_or(|audience| !audience.trim().is_empty()),
+            "tokens.audience: must not be empty",
+        );
+
+        demand(
+            (1..=86_400).contains(&self.limits.resend_wait_seconds),
+            "limits.resend_wait_seconds: expected 1 to 86400",
+        );
+        demand(
+            (self.limits.resend_wait_seconds..=86_400).contains(&self.limits.resend_wait_max_seconds),
+            "limits.resend_wait_max_seconds: expected limits.resend_wait_seconds to 86400",
+        );
+
+        let http = &self.http;
+        demand(
+            (1..=1_000_000).contains(&http.max_connections),
+            "http.max_connections: expected 1 to 1000000",
+        );
+        for (name, seconds) in [
+            ("header_timeout_seconds", http.header_timeout_seconds),
+            ("body_timeout_seconds", http.body_timeout_seconds),
+            ("idle_timeout_seconds", http.idle_timeout_seconds),
+            ("write_timeout_seconds", http.write_timeout_seconds),
+            ("shutdown_seconds", http.shutdown_seconds),
+        ] {
+            demand((1..=600).contains(&seconds), &format!("http.{name}: expected 1 to 600"));
+        }
+        demand(
+            (1024..=1_048_576).contains(&http.max_body_bytes),
+            "http.max_body_bytes: expected 1024 to 1048576",
+        );
+        demand(
+            (8192..=262_144).contains(&http.max_header_bytes),
+            "http.max_header_bytes: expected 8192 to 262144",
+        );
+
+        demand((1..=3650).contains(&self.retention.ended_days), "retention.ended_days: expected 1 to 3650");
+        demand(
+            (1..=3650).contains(&self.retention.unverified_days),
+            "retention.unverified_days: expected 1 to 3650",
+        );
+        demand(
+            (30..=36_500).contains(&self.retention.audit_days),
+            "retention.audit_days: expected 30 to 36500",
+        );
+        errors
+    }
+}

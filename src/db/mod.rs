@@ -1,0 +1,179 @@
+//! The doors to the database. Reads go through a pool; writes go through [`Db::write`], which on SQLite commits many at
+//! once; look-ups that every request makes go through a [`Loader`].
+
+mod loader;
+mod writer;
+
+use std::path::Path;
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    RuntimeErr, Statement, TransactionTrait,
+};
+
+use crate::config::Config;
+
+pub use futures_util::future::BoxFuture;
+pub use loader::Loader;
+pub use writer::Overloaded;
+
+/// How long a statement may take, a connection may be waited for, and SQLite may wait for its lock.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Any number, as long as no other program locks it.
+const MIGRATION_LOCK: i64 = 0x4c41_5443_484b_4559;
+
+/// A database in use by this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    readers: DatabaseConnection,
+    writer: Writer,
+}
+
+#[derive(Clone)]
+enum Writer {
+    /// SQLite has one writer at a time, so there is one, and whoever waits for it travels in the same commit.
+    Grouped(writer::GroupCommit),
+    /// PostgreSQL groups commits itself.
+    Pooled,
+}
+
+impl Db {
+    /// Connects to the configured database and makes the SQLite file if there is none. Does not touch the schema.
+    pub async fn connect(config: &Config) -> Result<Self, DbErr> {
+        let url = config.database_url();
+        let url = url.expose();
+        if url.starts_with("sqlite:") {
+            Self::sqlite(url, config.database_connections).await
+        } else {
+            Self::postgres(url, config.database_connections).await
+        }
+    }
+
+    async fn sqlite(url: &str, connections: u32) -> Result<Self, DbErr> {
+        let path = url.trim_start_matches("sqlite://").trim_start_matches("sqlite:");
+        let path = path.split('?').next().unwrap_or(path);
+        if let Some(directory) = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            crate::server::files::private_directory(directory).map_err(|error| {
+                DbErr::Conn(RuntimeErr::Internal(format!("{}: {error}", directory.display())))
+            })?;
+        }
+        let writer = Database::connect(sqlite_options(url, 1, true)).await?;
+        let readers = Database::connect(sqlite_options(url, connections.min(8), false)).await?;
+        Ok(Self { readers, writer: Writer::Grouped(writer::GroupCommit::spawn(writer)) })
+    }
+
+    async fn postgres(url: &str, connections: u32) -> Result<Self, DbErr> {
+        let mut options = common_options(url, connections);
+        options.statement_timeout(PATIENCE).set_application_name("latchkey");
+        Ok(Self { readers: Database::connect(options).await?, writer: Writer::Pooled })
+    }
+
+    /// For statements that only read.
+    #[must_use]
+    pub fn reader(&self) -> &DatabaseConnection {
+        &self.readers
+    }
+
+    #[must_use]
+    pub fn engine(&self) -> DbBackend {
+        self.readers.get_database_backend()
+    }
+
+    /// Runs `work` in a transaction and answers once it is durable. An error rolls back what `work` did and nothing
+    /// else. Nothing that leaves the process may happen in it: others wait in line.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbErr> + From<Overloaded> + Send + 'static,
+        F: for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+    {
+        match &self.writer {
+            Writer::Grouped(group) => group.write(work).await,
+            Writer::Pooled => {
+                let transaction = self.readers.begin().await?;
+                match work(&transaction).await {
+                    Ok(answer) => transaction.commit().await.map(|()| answer).map_err(E::from),
+                    Err(error) => {
+                        transaction.rollback().await?;
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), DbErr> {
+        self.readers.query_one_raw(Statement::from_string(self.engine(), "SELECT 1")).await.map(drop)
+    }
+
+    /// Applies what is missing of the schema. Several nodes may start at once: one migrates, the others wait.
+    pub async fn migrate(&self) -> Result<(), DbErr> {
+        match &self.writer {
+            Writer::Grouped(group) => Migrator::up(group.connection(), None).await,
+            Writer::Pooled => {
+                let lock = self.readers.begin().await?;
+                let statement = format!(
+                    "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
+                );
+                lock.execute_unprepared(&statement).await?;
+                Migrator::up(&self.readers, None).await?;
+                lock.commit().await
+            }
+        }
+    }
+
+    /// Names of migrations: those applied and those that wait.
+    pub async fn migration_status(&self) -> Result<(Vec<String>, Vec<String>), DbErr> {
+        let names = |found: Vec<sea_orm_migration::Migration>| {
+            found.iter().map(|one| one.name().to_owned()).collect()
+        };
+        let applied = Migrator::get_applied_migrations_read_only(&self.readers).await?;
+        let pending = Migrator::get_pending_migrations_read_only(&self.readers).await?;
+        Ok((names(applied), names(pending)))
+    }
+
+    /// Lets what is queued finish and closes the connections.
+    pub async fn close(self) {
+        if let Writer::Grouped(group) = &self.writer {
+            group.close().await;
+        }
+        if let Err(error) = self.readers.close().await {
+            tracing::warn!(%error, "closing the database");
+        }
+    }
+}
+
+fn common_options(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .connect_timeout(PATIENCE)
+        .idle_timeout(Some(Duration::from_secs(300)))
+        // A ping before each use would double the round trips.
+        .test_before_acquire(false)
+        .test_before_acquire_if_idle_for(Duration::from_secs(10))
+        .record_stmt_in_spans(false)
+        .sqlx_logging(false);
+    options
+}
+
+fn sqlite_options(url: &str, connections: u32, writes: bool) -> ConnectOptions {
+    let mut options = common_options(url, connections);
+    options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>).test_before_acquire(false);
+    options.map_sqlx_sqlite_opts(move |sqlite| {
+        sqlite
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // Every acknowledged write survives a power cut.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE)
+            .pragma("query_only", if writes { "OFF" } else { "ON" })
+    });
+    options
+}
