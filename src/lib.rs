@@ -13,5 +13,6 @@
 //! - [`clock`]: time, randomness and ids
 
 pub mod crypto;
+pub mod entropy;
 pub mod plugins;
 pub mod server;
