@@ -49,3 +49,13 @@ impl Sources {
         uuid::Builder::from_unix_timestamp_millis(millis, &self.entropy.bytes()).into_uuid().into()
     }
 }
+
+/// RFC 3339 in UTC with milliseconds, as the API writes instants.
+#[must_use]
+pub fn rfc3339(at: Timestamp) -> String {
+    use time::format_description::well_known::Rfc3339;
+    time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000)
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}

@@ -4,6 +4,7 @@
 //!
 //! - [`config`]: typed settings, defaults < file < environment, validated at start
 //! - [`server`]: builds the application from a [`config::Config`]; the tests build it the same way
+//! - [`services`]: rules and transactions
 //! - [`crypto`]: password hashing, token formats, signing keys, sealing
 //! - [`plugins`]: what a deployer adds without touching the rest
 //! - [`db`]: the doors to the database: pooled reads, grouped writes, coalesced look-ups
@@ -16,3 +17,4 @@ pub mod db;
 pub mod entropy;
 pub mod plugins;
 pub mod server;
+pub mod services;

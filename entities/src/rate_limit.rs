@@ -12,14 +12,12 @@ pub struct Model {
     pub key: Vec<u8>,
     /// Theoretical arrival time of the next request.
     pub tat: Timestamp,
-    /// Milliseconds that one request costs.
+    /// Milliseconds that one request costs; for a wait that grows, the wait now in force.
     pub cost: i64,
     /// Milliseconds that may be spent ahead.
     pub burst: i64,
     /// Whether the last request was within the limit.
     pub allowed: bool,
-    /// How often a growing wait has grown.
-    pub level: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -41,6 +41,8 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
+        // For the reaper: the few that never confirmed their address.
+        partial_index(schema, "accounts", "created_at", "email_verified_at IS NULL").await?;
         schema
             .create_table(
                 Table::create()
@@ -72,6 +74,7 @@ impl MigrationTrait for Migration {
         index(schema, "sessions", &["account_id"]).await?;
         index(schema, "sessions", &["expires_at"]).await?;
         index(schema, "sessions", &["idle_expires_at"]).await?;
+        partial_index(schema, "sessions", "revoked_at", "revoked_at IS NOT NULL").await?;
         schema
             .create_table(
                 Table::create()
@@ -118,7 +121,6 @@ impl MigrationTrait for Migration {
                     .col(ColumnDef::new("cost").big_integer().not_null())
                     .col(ColumnDef::new("burst").big_integer().not_null())
                     .col(ColumnDef::new("allowed").boolean().not_null())
-                    .col(ColumnDef::new("level").integer().not_null())
                     .to_owned(),
             )
             .await?;
@@ -159,7 +161,8 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        index(schema, "outbox_messages", &["state", "due_at"]).await
+        index(schema, "outbox_messages", &["state", "due_at"]).await?;
+        partial_index(schema, "outbox_messages", "finished_at", "finished_at IS NOT NULL").await
     }
 
     async fn down(&self, schema: &SchemaManager) -> Result<(), DbErr> {
@@ -194,4 +197,9 @@ async fn index(
         index.col(*column);
     }
     schema.create_index(index.to_owned()).await
+}
+
+async fn partial_index(schema: &SchemaManager<'_>, table: &str, column: &str, condition: &str) -> Result<(), DbErr> {
+    let sql = format!("CREATE INDEX ix_{table}_{column} ON {table} ({column}) WHERE {condition}");
+    schema.get_connection().execute_unprepared(&sql).await.map(drop)
 }

@@ -126,6 +126,8 @@ pub struct Limits {
     pub enabled: bool,
     /// Sign-ups per client address. Default `20/3600`.
     pub signup_per_address: Rate,
+    /// Sign-ups with one address. Default `10/3600`.
+    pub signup_per_account: Rate,
     /// Sign-in attempts per client address. Default `60/600`.
     pub login_per_address: Rate,
     /// Sign-in attempts per account. Default `10/600`.
@@ -265,6 +267,7 @@ impl Default for Limits {
         Self {
             enabled: true,
             signup_per_address: rate(20, 3600),
+            signup_per_account: rate(10, 3600),
             login_per_address: rate(60, 600),
             login_per_account: rate(10, 600),
             refresh_per_session: rate(30, 900),

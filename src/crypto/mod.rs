@@ -1,3 +1,9 @@
 //! Password hashing, token formats, signing keys and sealing: everything that touches key material.
 
+pub mod access_token;
+pub mod link_token;
 pub mod password;
+pub mod refresh_token;
+pub mod root_key;
+pub mod seal;
+pub mod signing_key;

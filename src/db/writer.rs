@@ -98,7 +98,12 @@ async fn run(connection: DatabaseConnection, mut jobs: mpsc::Receiver<Job>) {
 }
 
 async fn commit(connection: &DatabaseConnection, jobs: impl ExactSizeIterator<Item = Job>) {
-    let transaction = match connection.begin().await {
+    let immediate = TransactionOptions {
+        // A transaction that starts by reading could find another process's write in its way.
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let transaction = match connection.begin_with_options(immediate).await {
         Ok(transaction) => transaction,
         Err(error) => {
             tracing::error!(%error, "begin");

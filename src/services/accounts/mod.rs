@@ -1,0 +1,134 @@
+//! Accounts: sign-up, profile, password; and what an operator may do to one.
+
+mod operate;
+mod sign_up;
+
+use std::sync::Arc;
+
+use entities::session::RevocationReason;
+use entities::{Timestamp, account};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use super::audit::{Action, Actor, Event};
+use super::limits::Limit;
+use super::sessions::{Caller, State, Which, revoke};
+use super::{Error, Origin, Services};
+use crate::crypto::password::{Password, check};
+use crate::plugins::mail::Mail;
+
+pub use operate::Selector;
+pub use sign_up::{SignUp, SignedUp};
+
+/// What to change of a profile: `None` leaves a field as it is, `Some(None)` clears it.
+#[derive(Debug, Clone, Default)]
+pub struct ProfileChange {
+    pub full_name: Option<Option<String>>,
+    pub avatar_url: Option<Option<String>>,
+    pub phone: Option<Option<String>>,
+}
+
+impl Services {
+    /// Changes the caller's own profile; answers it as it is afterwards.
+    pub async fn update_profile(
+        &self,
+        caller: &Caller,
+        change: ProfileChange,
+        origin: &Origin,
+    ) -> Result<State, Error> {
+        let mut state = State::clone(&caller.state);
+        let mut changed = vec![];
+        let mut update =
+            account::Entity::update_many().filter(account::Column::Id.eq(state.account));
+        let fields = [
+            ("full_name", account::Column::FullName, change.full_name, &mut state.full_name),
+            ("avatar_url", account::Column::AvatarUrl, change.avatar_url, &mut state.avatar_url),
+            ("phone", account::Column::Phone, change.phone, &mut state.phone),
+        ];
+        for (name, column, value, current) in fields {
+            if let Some(value) = value {
+                update = update.col_expr(column, Expr::value(value.clone()));
+                changed.push(name);
+                *current = value;
+            }
+        }
+        if changed.is_empty() {
+            return Ok(state);
+        }
+        state.updated_at = self.sources.now();
+        let update = update.col_expr(account::Column::UpdatedAt, Expr::value(state.updated_at));
+        let record = self.audit(
+            Event::new(Action::ProfileUpdated, Actor::Account(origin))
+                .account(state.account)
+                .session(state.session, caller.claims.aal)
+                .detail(serde_json::json!({ "fields": changed })),
+        );
+        self.db
+            .write(move |transaction| {
+                Box::pin(async move {
+                    update.exec(transaction).await?;
+                    record.write(transaction).await.map_err(Error::from)
+                })
+            })
+            .await?;
+        Ok(state)
+    }
+
+    /// Changes the caller's password. Ends the account's other sessions and tells its owner by mail.
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        current: Password,
+        new: Password,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        let state: Arc<State> = Arc::clone(&caller.state);
+        let (account, session) = (state.account, state.session);
+        let rate = self.config.limits.password_per_account;
+        self.admit(vec![Limit::subject("password", &account.to_string(), rate)]).await?;
+        check(&new, &state.email)?;
+        let row = account::Entity::find_by_id(account)
+            .one(self.db.reader())
+            .await?
+            .ok_or(Error::InvalidAccessToken)?;
+        if !self.hasher.verify(current, Some(&row.password_hash.0)).await?.matches {
+            return Err(Error::WrongCurrentPassword);
+        }
+        let hash = self.hasher.hash(new).await?;
+        let now = self.sources.now();
+        let mail = self.mail(Some(account), &row.email, self.password_changed(now, origin))?;
+        let record = self.audit(
+            Event::new(Action::PasswordChanged, Actor::Account(origin))
+                .account(account)
+                .session(session, caller.claims.aal),
+        );
+        self.db
+            .write(move |transaction| {
+                Box::pin(async move {
+                    // Of two changes at once, the second no longer has the current password.
+                    let changed = account::Entity::update_many()
+                        .col_expr(account::Column::PasswordHash, Expr::value(hash))
+                        .col_expr(account::Column::UpdatedAt, Expr::value(now))
+                        .filter(account::Column::Id.eq(account))
+                        .filter(account::Column::PasswordHash.eq(row.password_hash))
+                        .filter(account::Column::DisabledAt.is_null())
+                        .exec(transaction)
+                        .await?;
+                    if changed.rows_affected != 1 {
+                        return Err(Error::WrongCurrentPassword);
+                    }
+                    let others = Which::AllOfBut(account, session);
+                    revoke(transaction, others, RevocationReason::PasswordChanged, now).await?;
+                    record.write(transaction).await?;
+                    mail.write(transaction).await.map_err(Error::from)
+                })
+            })
+            .await?;
+        self.outbox.wake();
+        Ok(())
+    }
+
+    fn password_changed(&self, at: Timestamp, origin: &Origin) -> Mail {
+        Mail::PasswordChanged { at: crate::clock::rfc3339(at), ip: origin.ip.to_string() }
+    }
+}

@@ -1,0 +1,135 @@
+//! The audit trail. An event is written in the transaction of the change it records, or with the refusal it records.
+
+use entities::{AccountId, SessionId, audit_event};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
+
+use super::{Origin, Services};
+
+/// What can happen. The text is stable: operators search for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    AccountCreated,
+    /// Somebody signed up with an address that has an account.
+    SignUpRepeated,
+    EmailVerified,
+    VerificationSent,
+    ProfileUpdated,
+    PasswordChanged,
+    PasswordRehashed,
+    AccountDisabled,
+    AccountEnabled,
+    AccountDeleted,
+    SessionCreated,
+    SignInFailed,
+    SessionRefreshed,
+    /// A refresh token shown again within the grace: answered with the same successor.
+    RefreshRepeated,
+    /// A refresh token shown again later: the session was ended.
+    RefreshReused,
+    SessionEnded,
+    SigningKeyRotated,
+}
+
+impl Action {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AccountCreated => "account.created",
+            Self::SignUpRepeated => "account.sign_up_repeated",
+            Self::EmailVerified => "account.email_verified",
+            Self::VerificationSent => "account.verification_sent",
+            Self::ProfileUpdated => "account.profile_updated",
+            Self::PasswordChanged => "account.password_changed",
+            Self::PasswordRehashed => "account.password_rehashed",
+            Self::AccountDisabled => "account.disabled",
+            Self::AccountEnabled => "account.enabled",
+            Self::AccountDeleted => "account.deleted",
+            Self::SessionCreated => "session.created",
+            Self::SignInFailed => "session.sign_in_failed",
+            Self::SessionRefreshed => "session.refreshed",
+            Self::RefreshRepeated => "session.refresh_repeated",
+            Self::RefreshReused => "session.refresh_reused",
+            Self::SessionEnded => "session.ended",
+            Self::SigningKeyRotated => "signing_key.rotated",
+        }
+    }
+}
+
+/// Who acts.
+#[derive(Debug, Clone, Copy)]
+pub enum Actor<'a> {
+    /// Over HTTP, before it is known who it is.
+    Anonymous(&'a Origin),
+    /// The account itself.
+    Account(&'a Origin),
+    /// Somebody at the command line.
+    Operator,
+}
+
+/// One event, before it has an id and a time.
+#[derive(Debug)]
+pub struct Event<'a> {
+    pub action: Action,
+    pub actor: Actor<'a>,
+    pub account: Option<AccountId>,
+    pub session: Option<(SessionId, i16)>,
+    pub detail: Option<serde_json::Value>,
+}
+
+impl<'a> Event<'a> {
+    #[must_use]
+    pub fn new(action: Action, actor: Actor<'a>) -> Self {
+        Self { action, actor, account: None, session: None, detail: None }
+    }
+
+    #[must_use]
+    pub fn account(self, account: AccountId) -> Self {
+        Self { account: Some(account), ..self }
+    }
+
+    #[must_use]
+    pub fn session(self, session: SessionId, aal: i16) -> Self {
+        Self { session: Some((session, aal)), ..self }
+    }
+
+    #[must_use]
+    pub fn detail(self, detail: serde_json::Value) -> Self {
+        Self { detail: Some(detail), ..self }
+    }
+}
+
+impl Services {
+    /// The row of an event, made outside the transaction that writes it.
+    #[must_use]
+    pub fn audit(&self, event: Event<'_>) -> Record {
+        let (actor, origin) = match event.actor {
+            Actor::Anonymous(origin) => ("anonymous", Some(origin)),
+            Actor::Account(origin) => ("account", Some(origin)),
+            Actor::Operator => ("operator", None),
+        };
+        Record(audit_event::Model {
+            id: self.sources.id(),
+            at: self.sources.now(),
+            action: event.action.name().to_owned(),
+            actor: actor.to_owned(),
+            account_id: event.account,
+            session_id: event.session.map(|(id, _)| id),
+            aal: event.session.map(|(_, aal)| aal),
+            ip: origin.map(|origin| origin.ip.to_string()),
+            user_agent: origin.and_then(|origin| origin.user_agent.clone()),
+            request_id: origin.map(|origin| origin.request_id.clone()),
+            detail: event.detail.map(|detail| detail.to_string()),
+        })
+    }
+}
+
+/// An audit row ready to be written.
+#[derive(Debug, Clone)]
+#[must_use = "an event that is not written did not happen"]
+pub struct Record(pub(super) audit_event::Model);
+
+impl Record {
+    pub async fn write(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        audit_event::Entity::insert(self.0.into_active_model().reset_all()).exec_without_returning(db).await.map(drop)
+    }
+}

@@ -1,0 +1,103 @@
+//! Why a service says no.
+
+use std::time::Duration;
+
+use sea_orm::DbErr;
+
+use crate::crypto::password::Refusal;
+use crate::crypto::signing_key::UnusableKey;
+use crate::db::{LoadError, Overloaded};
+
+/// Every refusal there is. `api::problem` gives each its status, code and words.
+#[derive(Debug)]
+pub enum Error {
+    /// Unknown address or wrong password: the same to the caller.
+    InvalidCredentials,
+    /// The password was right; the address is not confirmed yet.
+    EmailNotVerified,
+    /// The password was right; an operator has disabled the account.
+    AccountDisabled,
+    /// Not an access token of ours, expired, or its session has ended.
+    InvalidAccessToken,
+    /// Not a refresh token of ours, or its session has ended.
+    InvalidRefreshToken,
+    /// A refresh token that was replaced before: the session has been ended as stolen.
+    RefreshTokenReused,
+    /// Unknown, malformed or replaced by a newer one.
+    InvalidVerificationToken,
+    ExpiredVerificationToken,
+    UsedVerificationToken,
+    /// The new password is not acceptable.
+    PasswordRefused(Refusal),
+    /// The current password given with a change is wrong.
+    WrongCurrentPassword,
+    /// Too often; come back after this time.
+    RateLimited(Duration),
+    /// More work than the server can queue.
+    Overloaded,
+    /// The database does not answer.
+    Unavailable(String),
+    /// A mistake of ours.
+    Internal(String),
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&DbErr> for Error {
+    fn from(error: &DbErr) -> Self {
+        use sea_orm::RuntimeErr::SqlxError;
+        use sea_orm::sqlx::Error as Sqlx;
+        let passing = match error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
+            DbErr::Query(SqlxError(error)) | DbErr::Exec(SqlxError(error)) => match error.as_ref() {
+                Sqlx::Io(_) | Sqlx::Tls(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => true,
+                // Shutdown, too many connections, serialization, deadlock, time-out, read-only, disk full; SQLite busy,
+                // locked, I/O error and full.
+                Sqlx::Database(error) => error.code().is_some_and(|code| {
+                    ["57P", "53", "40", "08", "57014", "25006"].iter().any(|class| code.starts_with(class))
+                        || matches!(&*code, "5" | "6" | "10" | "13" | "517" | "261")
+                }),
+                _ => false,
+            },
+            _ => false,
+        };
+        if passing { Self::Unavailable(error.to_string()) } else { Self::Internal(error.to_string()) }
+    }
+}
+
+impl From<Overloaded> for Error {
+    fn from(_: Overloaded) -> Self {
+        Self::Overloaded
+    }
+}
+
+impl From<crate::crypto::password::Overloaded> for Error {
+    fn from(_: crate::crypto::password::Overloaded) -> Self {
+        Self::Overloaded
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Overloaded(_) => Self::Overloaded,
+            LoadError::Db(error) => Self::from(&*error),
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::PasswordRefused(refusal)
+    }
+}
+
+impl From<UnusableKey> for Error {
+    fn from(error: UnusableKey) -> Self {
+        Self::Internal(error.to_string())
+    }
+}

@@ -1,0 +1,145 @@
+//! Limits on how often a thing may be done: GCRA, one row per thing, counted in the database, so that they hold across
+//! nodes and restarts. An attempt is counted before the work it asks for, so that parallel guesses can't slip through.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, Value};
+use sha2::{Digest, Sha256};
+
+use super::{Error, Services};
+use crate::config::Rate;
+
+/// One thing that is limited: a name, what is counted, and how often.
+pub struct Limit {
+    key: [u8; 32],
+    rate: Rate,
+}
+
+impl Limit {
+    /// Counts per client address. IPv6 counts by /64: a household has all of it.
+    #[must_use]
+    pub fn address(name: &str, ip: IpAddr, rate: Rate) -> Self {
+        let network = match ip {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+                Some(ip) => ip.to_string(),
+                None => format!("{:x}", u128::from(ip) >> 64),
+            },
+        };
+        Self { key: key(name, &network), rate }
+    }
+
+    /// Counts per account or what stands for one, in its canonical form.
+    #[must_use]
+    pub fn subject(name: &str, subject: &str, rate: Rate) -> Self {
+        Self { key: key(name, subject), rate }
+    }
+}
+
+fn key(name: &str, subject: &str) -> [u8; 32] {
+    Sha256::new().chain_update(name).chain_update([0]).chain_update(subject).finalize().into()
+}
+
+impl Services {
+    /// Counts an attempt against every limit given; refuses when one of them is used up.
+    pub async fn admit(&self, mut limits: Vec<Limit>) -> Result<(), Error> {
+        if !self.config.limits.enabled {
+            return Ok(());
+        }
+        // Always in the same order, so that two transactions can't wait for each other.
+        limits.sort_unstable_by_key(|limit| limit.key);
+        let now = self.sources.now().0;
+        let wait = self
+            .db
+            .write(move |transaction| Box::pin(async move { take(transaction, &limits, now).await }))
+            .await?;
+        match wait {
+            None => Ok(()),
+            Some(wait) => Err(Error::RateLimited(wait)),
+        }
+    }
+
+    /// A wait that doubles each time it has been waited out. Answers how long the next one is.
+    pub async fn admit_growing(&self, name: &str, subject: &str, first: u64, longest: u64) -> Result<Duration, Error> {
+        let key = key(name, subject);
+        let (first, longest) = (millis(first), millis(longest));
+        if !self.config.limits.enabled {
+            return Ok(span(first));
+        }
+        let now = self.sources.now().0;
+        let (allowed, tat) = self
+            .db
+            .write(move |transaction| {
+                Box::pin(async move { grow(transaction, &key, now, first, longest).await.map_err(Error::from) })
+            })
+            .await?;
+        if allowed { Ok(span(tat - now)) } else { Err(Error::RateLimited(span(tat - now))) }
+    }
+}
+
+/// Takes one from each limit in one statement; the answer is how long to wait when one had none left.
+async fn take(db: &DatabaseTransaction, limits: &[Limit], now: i64) -> Result<Option<Duration>, Error> {
+    let mut values: Vec<Value> = vec![now.into()];
+    let mut rows = vec![];
+    for Limit { key, rate } in limits {
+        let burst = i64::from(rate.seconds) * 1000;
+        let cost = (burst / i64::from(rate.count)).max(1);
+        let at = values.len();
+        rows.push(format!("(${}, ${}, ${}, ${}, TRUE)", at + 1, at + 2, at + 3, at + 4));
+        values.extend([Value::from(key.to_vec()), (now + cost).into(), cost.into(), burst.into()]);
+    }
+    let sql = format!(
+        "INSERT INTO rate_limits (key, tat, cost, burst, allowed) VALUES {}
+         ON CONFLICT (key) DO UPDATE SET
+           allowed = CASE WHEN rate_limits.tat > $1 THEN rate_limits.tat ELSE $1 END + excluded.cost - $1 <= excluded.burst,
+           tat = CASE WHEN rate_limits.tat <= $1 THEN $1 + excluded.cost
+                      WHEN rate_limits.tat + excluded.cost - $1 <= excluded.burst THEN rate_limits.tat + excluded.cost
+                      ELSE rate_limits.tat END,
+           cost = excluded.cost, burst = excluded.burst
+         RETURNING tat, cost, burst, allowed",
+        rows.join(", ")
+    );
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    let mut wait = None;
+    for row in db.query_all_raw(statement).await? {
+        let (tat, cost, burst, allowed): (i64, i64, i64, bool) =
+            (row.try_get("", "tat")?, row.try_get("", "cost")?, row.try_get("", "burst")?, row.try_get("", "allowed")?);
+        if !allowed {
+            wait = wait.max(Some(span(tat + cost - burst - now)));
+        }
+    }
+    Ok(wait)
+}
+
+async fn grow(
+    db: &DatabaseTransaction,
+    key: &[u8; 32],
+    now: i64,
+    first: i64,
+    longest: i64,
+) -> Result<(bool, i64), DbErr> {
+    // The row's own cost is the wait in force; the reaper forgets it after a quiet day.
+    let sql = "INSERT INTO rate_limits (key, tat, cost, burst, allowed) VALUES ($1, $2, $3, 0, TRUE)
+         ON CONFLICT (key) DO UPDATE SET
+           allowed = rate_limits.tat <= $4,
+           cost = CASE WHEN rate_limits.tat > $4 THEN rate_limits.cost
+                       WHEN rate_limits.cost * 2 > $5 THEN $5 ELSE rate_limits.cost * 2 END,
+           tat = CASE WHEN rate_limits.tat > $4 THEN rate_limits.tat
+                      WHEN rate_limits.cost * 2 > $5 THEN $4 + $5 ELSE $4 + rate_limits.cost * 2 END
+         RETURNING allowed, tat";
+    let values: [Value; 5] = [key.to_vec().into(), (now + first).into(), first.into(), now.into(), longest.into()];
+    let row = db
+        .query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values))
+        .await?
+        .ok_or_else(|| DbErr::RecordNotFound("the limit just written".into()))?;
+    Ok((row.try_get("", "allowed")?, row.try_get("", "tat")?))
+}
+
+fn millis(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX / 4000) * 1000
+}
+
+fn span(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}

@@ -1,0 +1,67 @@
+//! Rules and transactions. A service reads from top to bottom: authorise, begin, change, audit row, outbox row, commit,
+//! return. Nothing here knows HTTP, and nothing that leaves the process happens inside a transaction.
+
+pub mod accounts;
+pub mod audit;
+pub mod email_verifications;
+mod error;
+pub mod limits;
+pub mod outbox;
+pub mod reaper;
+pub mod sessions;
+pub mod signing_keys;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::clock::Sources;
+use crate::config::Config;
+use crate::crypto::password::{Hasher, HashingParams};
+use crate::crypto::root_key::RootKey;
+use crate::crypto::seal::Sealer;
+use crate::db::{Db, Loader};
+
+pub use error::Error;
+
+/// What services stand on. Cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    pub config: Arc<Config>,
+    pub db: Db,
+    pub sources: Sources,
+    pub hasher: Hasher,
+    pub keys: Arc<signing_keys::Keyring>,
+    pub outbox: outbox::Outbox,
+    sessions: Arc<Loader<entities::SessionId, Arc<sessions::State>>>,
+}
+
+/// Where a request comes from, for limits and the audit trail.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Origin {
+    pub ip: IpAddr,
+    pub user_agent: Option<String>,
+    pub request_id: String,
+}
+
+impl Services {
+    /// Sets everything up on a database whose schema is current. The error is a line for the operator.
+    pub async fn start(config: Arc<Config>, db: Db, sources: Sources) -> Result<Self, String> {
+        let root = RootKey::obtain(&config, sources.entropy).map_err(|error| error.to_string())?;
+        let hasher = Hasher::start(&hashing_params(&config), sources.entropy)?;
+        let keys = signing_keys::Keyring::open(&config, &db, &sources, &root).await?;
+        let outbox = outbox::Outbox::new(Sealer::new(&root, "outbox", sources.entropy));
+        let sessions = Arc::new(sessions::loader(db.clone()));
+        Ok(Self { config, db, sources, hasher, keys: Arc::new(keys), outbox, sessions })
+    }
+}
+
+fn hashing_params(config: &Config) -> HashingParams {
+    let hashing = &config.hashing;
+    HashingParams {
+        memory_kib: hashing.memory_kib,
+        iterations: hashing.iterations,
+        parallelism: hashing.parallelism,
+        threads: hashing.threads,
+        queue: hashing.queue,
+    }
+}

@@ -1,0 +1,76 @@
+//! Removes what nothing needs any more, in bounded batches, so that no table grows without end and no request waits.
+
+use std::time::Duration;
+
+use entities::Timestamp;
+use sea_orm::{ConnectionTrait, Statement, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, Services};
+
+const EVERY: Duration = Duration::from_secs(60);
+const BATCH: u64 = 500;
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Services {
+    /// Reaps until told to stop.
+    pub async fn reap_regularly(&self, stop: CancellationToken) {
+        loop {
+            if let Err(error) = self.reap().await {
+                tracing::warn!(?error, "reaping");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Removes all that is due; answers how many rows.
+    pub async fn reap(&self) -> Result<u64, Error> {
+        let now = self.sources.now();
+        let retention = &self.config.retention;
+        let ended = now - DAY * retention.ended_days;
+        let unverified = now - DAY * retention.unverified_days;
+        let mut rows = 0;
+        for (table, key, condition, before) in [
+            ("sessions", "id", "expires_at < $1", ended),
+            ("sessions", "id", "idle_expires_at < $1", ended),
+            ("sessions", "id", "revoked_at IS NOT NULL AND revoked_at < $1", ended),
+            ("email_verifications", "id", "expires_at < $1", ended),
+            ("outbox_messages", "id", "finished_at IS NOT NULL AND state = 'sent' AND finished_at < $1", ended),
+            ("rate_limits", "key", "tat < $1", now - DAY),
+            ("server_keys", "id", "retires_at < $1", ended),
+            ("audit_events", "id", "id IN (SELECT id FROM audit_events ORDER BY id LIMIT 500) AND at < $1", now - DAY * retention.audit_days),
+        ] {
+            rows += self.reap_where(table, key, condition, before).await?;
+        }
+        if self.config.require_verified_email {
+            let condition = "email_verified_at IS NULL AND created_at < $1";
+            rows += self.reap_where("accounts", "id", condition, unverified).await?;
+        }
+        Ok(rows)
+    }
+
+    async fn reap_where(&self, table: &str, key: &str, condition: &str, before: Timestamp) -> Result<u64, Error> {
+        let sql = format!(
+            "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {condition} LIMIT {BATCH})"
+        );
+        let mut total = 0;
+        loop {
+            let statement = Statement::from_sql_and_values(self.db.engine(), &sql, [Value::from(before)]);
+            let deleted = self
+                .db
+                .write(move |transaction| {
+                    Box::pin(async move {
+                        transaction.execute_raw(statement).await.map(|done| done.rows_affected()).map_err(Error::from)
+                    })
+                })
+                .await?;
+            total += deleted;
+            if deleted < BATCH {
+                return Ok(total);
+            }
+        }
+    }
+}
