@@ -16,3 +16,4 @@ pub mod crypto;
 pub mod entropy;
 pub mod plugins;
 pub mod server;
+pub mod templates;
