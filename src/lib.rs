@@ -18,3 +18,4 @@ pub mod entropy;
 pub mod plugins;
 pub mod server;
 pub mod services;
+pub mod templates;
