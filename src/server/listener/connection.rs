@@ -1,0 +1,323 @@
+//! One connection: what it is doing, since when, and the alarm that ends it.
+
+use std::{
+    future::{Future, poll_fn},
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use poem::{
+    Addr, Endpoint,
+    http::Version,
+    web::{LocalAddr, RemoteAddr},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{Server, exchange};
+
+/// In place of a time: not now.
+const NEVER: u64 = u64::MAX;
+
+/// How long to go on reading what a client sends of a request that has been answered early.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// The state of a connection, kept by its socket, its requests and its driver.
+///
+/// The fields are independent hints for the alarm, which looks again before it acts; hence relaxed atomics and no
+/// lock. Times are nanoseconds since `opened`.
+pub(super) struct Connection<E> {
+    pub(super) server: Arc<Server<E>>,
+    pub(super) local: LocalAddr,
+    pub(super) remote: RemoteAddr,
+    opened: Instant,
+    /// Requests whose answer has not been handed over in full.
+    in_flight: AtomicUsize,
+    /// When a head began to arrive, a request began, or a part of an answer was produced.
+    last_event: AtomicU64,
+    /// A head is arriving, or the first one is due.
+    awaiting_head: AtomicBool,
+    http2: AtomicBool,
+    /// Since when the client has taken nothing of what is there to be written, or [`NEVER`].
+    blocked_since: AtomicU64,
+    /// Take no more requests. Set from anywhere, acted on by the driver.
+    closing: AtomicBool,
+    driver: AtomicWaker,
+    /// The last request was answered without having been read to its end.
+    unread: AtomicBool,
+    /// What the protocol left of the socket of such a request.
+    leftover: Mutex<Option<TcpStream>>,
+}
+
+impl<E> Connection<E> {
+    pub(super) fn new(server: Arc<Server<E>>, tcp: &TcpStream, remote: SocketAddr) -> Self {
+        // Both are options of speed; a socket that refuses them is about to fail anyway.
+        let _ = tcp.set_nodelay(true);
+        let local = tcp.local_addr().map(Addr::from).unwrap_or_default();
+        Self {
+            server,
+            local: LocalAddr(local),
+            remote: RemoteAddr(remote.into()),
+            opened: Instant::now(),
+            in_flight: AtomicUsize::new(0),
+            last_event: AtomicU64::new(0),
+            awaiting_head: AtomicBool::new(true),
+            http2: AtomicBool::new(false),
+            blocked_since: AtomicU64::new(NEVER),
+            closing: AtomicBool::new(false),
+            driver: AtomicWaker::new(),
+            unread: AtomicBool::new(false),
+            leftover: Mutex::new(None),
+        }
+    }
+
+    /// Asks the connection to finish what is in flight and close.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Relaxed);
+        self.driver.wake();
+    }
+
+    /// How long the connection has been waiting for a next request, if it is.
+    pub(super) fn idle_for(&self) -> Option<Duration> {
+        let idle = self.is_idle() && !self.closing.load(Relaxed);
+        idle.then(|| (self.opened + self.last_event()).elapsed())
+    }
+
+    /// A part of an answer was produced.
+    pub(super) fn progressed(&self) {
+        self.last_event.store(self.now(), Relaxed);
+    }
+
+    /// A request, or what should have been one, was given up before its end.
+    pub(super) fn abandoned(&self) {
+        self.unread.store(true, Relaxed);
+    }
+
+    fn began(&self, version: Version) {
+        self.in_flight.fetch_add(1, Relaxed);
+        self.awaiting_head.store(false, Relaxed);
+        self.unread.store(false, Relaxed);
+        self.http2.store(version == Version::HTTP_2, Relaxed);
+        self.progressed();
+    }
+
+    fn received(&self) {
+        // HTTP/2 frames may be pings and window updates, which don't announce a request.
+        if self.in_flight.load(Relaxed) == 0 && !self.http2.load(Relaxed) && !self.awaiting_head.load(Relaxed)
+        {
+            self.awaiting_head.store(true, Relaxed);
+            self.progressed();
+        }
+    }
+
+    fn wrote<T>(&self, result: &Poll<T>) {
+        let was_blocked = self.is_blocked();
+        if result.is_pending() && !was_blocked {
+            self.blocked_since.store(self.now(), Relaxed);
+        } else if result.is_ready() && was_blocked {
+            self.blocked_since.store(NEVER, Relaxed);
+        }
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.blocked_since.load(Relaxed) != NEVER
+    }
+
+    fn is_idle(&self) -> bool {
+        self.in_flight.load(Relaxed) == 0 && !self.awaiting_head.load(Relaxed) && !self.is_blocked()
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(NEVER)
+    }
+
+    fn last_event(&self) -> Duration {
+        Duration::from_nanos(self.last_event.load(Relaxed))
+    }
+
+    /// When the connection must be over, unless something happens before.
+    fn due(&self) -> Instant {
+        let limits = &self.server.limits;
+        let patience = if self.in_flight.load(Relaxed) > 0 {
+            // The request's own timeout answers first; this is for an answer that an HTTP/2 client's closed window
+            // holds up, which the socket doesn't notice.
+            limits.request_timeout + limits.write_timeout
+        } else if self.closing.load(Relaxed) {
+            limits.write_timeout
+        } else if self.awaiting_head.load(Relaxed) {
+            limits.header_timeout
+        } else {
+            limits.idle_timeout
+        };
+        let due = self.opened + self.last_event() + patience;
+        match self.blocked_since.load(Relaxed) {
+            NEVER => due,
+            since => due.min(self.opened + Duration::from_nanos(since) + limits.write_timeout),
+        }
+    }
+}
+
+/// A request in flight, from its head to the end of its answer's body.
+pub(super) struct InFlight<E>(Arc<Connection<E>>);
+
+impl<E> InFlight<E> {
+    fn begin(connection: &Arc<Connection<E>>, version: Version) -> Self {
+        connection.began(version);
+        Self(Arc::clone(connection))
+    }
+
+    pub(super) fn connection(&self) -> &Arc<Connection<E>> {
+        &self.0
+    }
+}
+
+impl<E> Drop for InFlight<E> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Speaks HTTP on `tcp` until either side is done or a deadline has passed.
+pub(super) async fn drive<E: Endpoint + 'static>(connection: Arc<Connection<E>>, tcp: TcpStream) {
+    speak(&connection, tcp).await;
+    // To close a socket that holds unread bytes resets it, and the client may lose the answer (RFC 9112, section 9.6).
+    let leftover = connection.leftover.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(mut tcp) = leftover {
+        let mut scratch = [0; 4096];
+        let drained = async { while let Ok(1..) = tcp.read(&mut scratch).await {} };
+        let _ = timeout(LINGER, drained).await;
+    }
+}
+
+async fn speak<E: Endpoint + 'static>(connection: &Arc<Connection<E>>, tcp: TcpStream) {
+    let limits = &connection.server.limits;
+    let service = service_fn({
+        let connection = Arc::clone(connection);
+        move |request| exchange::answer(InFlight::begin(&connection, request.version()), request)
+    });
+    let socket = TokioIo::new(Socket { tcp: Some(tcp), connection: Arc::clone(connection) });
+    let mut http = pin!(connection.server.http.serve_connection(socket, service));
+    // Set to the earliest deadline seen; when it rings early, it is set again. Steady traffic never touches it.
+    let mut alarm = pin!(sleep_until(connection.due()));
+    let mut told_to_close = false;
+    poll_fn(|cx| {
+        connection.driver.register(cx.waker());
+        loop {
+            // First of all, so that what has already arrived is answered even on a connection about to close.
+            if let Poll::Ready(result) = http.as_mut().poll(cx) {
+                if let Err(error) = result {
+                    tracing::debug!(remote = %connection.remote, error, "connection failed");
+                    connection.abandoned();
+                }
+                return Poll::Ready(());
+            }
+            if connection.closing.load(Relaxed) && !told_to_close {
+                told_to_close = true;
+                if connection.in_flight.load(Relaxed) == 0 {
+                    connection.progressed();
+                }
+                http.as_mut().graceful_shutdown();
+                continue;
+            }
+            let due = connection.due();
+            if due < alarm.deadline() {
+                alarm.as_mut().reset(due);
+            }
+            ready!(alarm.as_mut().poll(cx));
+            let (now, due) = (Instant::now(), connection.due());
+            if now < due {
+                // A request may end on another thread without waking this one, so don't oversleep its idle timeout.
+                alarm.as_mut().reset(due.min(now + limits.idle_timeout));
+            } else if connection.is_idle() && !told_to_close {
+                connection.closing.store(true, Relaxed);
+            } else {
+                tracing::debug!(remote = %connection.remote, "connection timed out");
+                connection.unread.store(false, Relaxed);
+                return Poll::Ready(());
+            }
+        }
+    })
+    .await;
+}
+
+/// The socket, reporting to its connection.
+struct Socket<E> {
+    tcp: Option<TcpStream>,
+    connection: Arc<Connection<E>>,
+}
+
+impl<E> Socket<E> {
+    fn tcp(&mut self) -> Pin<&mut TcpStream> {
+        Pin::new(self.tcp.as_mut().expect("it is taken only on drop"))
+    }
+}
+
+impl<E> Drop for Socket<E> {
+    fn drop(&mut self) {
+        let Some(tcp) = self.tcp.take() else { return };
+        if self.connection.is_blocked() {
+            // Else the kernel would go on for minutes offering the rest to a client that doesn't read.
+            let _ = tcp.set_zero_linger();
+        } else if self.connection.unread.load(Relaxed) {
+            *self.connection.leftover.lock().unwrap_or_else(PoisonError::into_inner) = Some(tcp);
+        }
+    }
+}
+
+impl<E> AsyncRead for Socket<E> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = self.tcp().poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.connection.received();
+        }
+        result
+    }
+}
+
+impl<E> AsyncWrite for Socket<E> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = self.tcp().poll_write(cx, buf);
+        self.connection.wrote(&result);
+        result
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = self.tcp().poll_write_vectored(cx, bufs);
+        self.connection.wrote(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp().poll_shutdown(cx)
+    }
+}
