@@ -199,7 +199,12 @@ async fn index(
     schema.create_index(index.to_owned()).await
 }
 
-async fn partial_index(schema: &SchemaManager<'_>, table: &str, column: &str, condition: &str) -> Result<(), DbErr> {
+async fn partial_index(
+    schema: &SchemaManager<'_>,
+    table: &str,
+    column: &str,
+    condition: &str,
+) -> Result<(), DbErr> {
     let sql = format!("CREATE INDEX ix_{table}_{column} ON {table} ({column}) WHERE {condition}");
     schema.get_connection().execute_unprepared(&sql).await.map(drop)
 }

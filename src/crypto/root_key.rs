@@ -98,7 +98,9 @@ mod tests {
     #[test]
     fn only_thirty_two_random_bytes_are_a_key() {
         assert!(RootKey::from_base64(&STANDARD.encode(Entropy.bytes::<32>())).is_ok());
-        for bad in ["", "secret", &STANDARD.encode([0; 32]), &STANDARD.encode([7; 31]), &STANDARD.encode([1; 33])] {
+        for bad in
+            ["", "secret", &STANDARD.encode([0; 32]), &STANDARD.encode([7; 31]), &STANDARD.encode([1; 33])]
+        {
             assert!(RootKey::from_base64(bad).is_err(), "{bad}");
         }
     }

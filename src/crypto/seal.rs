@@ -36,7 +36,9 @@ impl Sealer {
         let derived = Hkdf::<Sha256>::new(None, root.bytes());
         let mut key = Zeroizing::new([0; 32]);
         let mut key_id = [0; 4];
-        derived.expand(format!("seal/{purpose}").as_bytes(), key.as_mut()).expect("32 bytes are within HKDF's reach");
+        derived
+            .expand(format!("seal/{purpose}").as_bytes(), key.as_mut())
+            .expect("32 bytes are within HKDF's reach");
         derived.expand(b"key id", &mut key_id).expect("4 bytes are within HKDF's reach");
         Self { cipher: Aes256Gcm::new((&*key).into()), key_id, entropy }
     }

@@ -52,8 +52,8 @@ pub fn generate(algorithm: SigningAlgorithm) -> Result<(String, Zeroizing<Vec<u8
             (document, pair.public_key().as_ref().to_vec())
         }
         SigningAlgorithm::ES256 => {
-            let document =
-                EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).map_err(|_| UnusableKey)?;
+            let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
+                .map_err(|_| UnusableKey)?;
             let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref())
                 .map_err(|_| UnusableKey)?;
             (document, pair.public_key().as_ref().to_vec())

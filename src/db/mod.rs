@@ -17,7 +17,7 @@ use sea_orm::{
 use crate::config::Config;
 
 pub use futures_util::future::BoxFuture;
-pub use loader::Loader;
+pub use loader::{LoadError, Loader};
 pub use writer::Overloaded;
 
 /// How long a statement may take, a connection may be waited for, and SQLite may wait for its lock.

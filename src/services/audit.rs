@@ -130,6 +130,9 @@ pub struct Record(pub(super) audit_event::Model);
 
 impl Record {
     pub async fn write(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
-        audit_event::Entity::insert(self.0.into_active_model().reset_all()).exec_without_returning(db).await.map(drop)
+        audit_event::Entity::insert(self.0.into_active_model().reset_all())
+            .exec_without_returning(db)
+            .await
+            .map(drop)
     }
 }

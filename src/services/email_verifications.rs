@@ -30,9 +30,15 @@ pub struct Verified {
 /// What may be said about the verification of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    Pending { expires_at: Timestamp },
-    Expired { expired_at: Timestamp },
-    Verified { at: Timestamp },
+    Pending {
+        expires_at: Timestamp,
+    },
+    Expired {
+        expired_at: Timestamp,
+    },
+    Verified {
+        at: Timestamp,
+    },
     /// No account, or nothing that is the caller's business.
     Unknown,
 }
@@ -57,7 +63,8 @@ impl Services {
             superseded_at: None,
         };
         let link = format!("{}/verify-email?token={}", self.config.public_url(), token.expose());
-        let mail = self.mail(Some(account), email, Mail::VerifyEmail { link, expires_in: lifetime })?;
+        let mail =
+            self.mail(Some(account), email, Mail::VerifyEmail { link, expires_in: lifetime.as_secs() })?;
         Ok((row, mail))
     }
 
@@ -102,7 +109,11 @@ impl Services {
     }
 
     /// The outbox's part of [`Self::resend_verification`]: a new link; the older ones stop working.
-    pub(super) async fn send_verification_again(&self, email_key: &str, origin: &Origin) -> Result<(), Error> {
+    pub(super) async fn send_verification_again(
+        &self,
+        email_key: &str,
+        origin: &Origin,
+    ) -> Result<(), Error> {
         let waiting = account::Entity::find()
             .filter(account::Column::EmailKey.eq(email_key))
             .filter(account::Column::EmailVerifiedAt.is_null())
@@ -112,8 +123,8 @@ impl Services {
         let Some(account) = waiting else { return Ok(()) };
         let (row, mail) = self.new_verification(account.id, &account.email)?;
         let now = self.sources.now();
-        let record = self
-            .audit(Event::new(Action::VerificationSent, Actor::Anonymous(origin)).account(account.id));
+        let record =
+            self.audit(Event::new(Action::VerificationSent, Actor::Anonymous(origin)).account(account.id));
         let written: Result<(), Error> = self
             .db
             .write(move |transaction| {
@@ -156,7 +167,9 @@ impl Services {
         };
         let owner = caller.is_some_and(|caller| caller.state.email_key == email_key);
         Ok(match found {
-            Found { email_verified_at: Some(at), .. } if owner || now.since(at) <= RECENT => Status::Verified { at },
+            Found { email_verified_at: Some(at), .. } if owner || now.since(at) <= RECENT => {
+                Status::Verified { at }
+            }
             Found { email_verified_at: Some(_), .. } | Found { expires_at: None, .. } => Status::Unknown,
             Found { expires_at: Some(expires_at), .. } if expires_at > now => Status::Pending { expires_at },
             Found { expires_at: Some(expired_at), .. } => Status::Expired { expired_at },
@@ -180,7 +193,8 @@ async fn consume(db: &impl ConnectionTrait, hash: &[u8], now: Timestamp) -> Resu
     let sql = "UPDATE email_verifications SET used_at = $1 WHERE token_hash = $2 AND used_at IS NULL
                AND superseded_at IS NULL AND expires_at > $1 RETURNING account_id";
     let values: [Value; 2] = [now.into(), hash.to_vec().into()];
-    let row = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    let row =
+        db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     row.map(|row| row.try_get("", "account_id")).transpose()
 }
 

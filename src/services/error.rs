@@ -54,7 +54,9 @@ impl From<&DbErr> for Error {
         let passing = match error {
             DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
             DbErr::Query(SqlxError(error)) | DbErr::Exec(SqlxError(error)) => match error.as_ref() {
-                Sqlx::Io(_) | Sqlx::Tls(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => true,
+                Sqlx::Io(_) | Sqlx::Tls(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => {
+                    true
+                }
                 // Shutdown, too many connections, serialization, deadlock, time-out, read-only, disk full; SQLite busy,
                 // locked, I/O error and full.
                 Sqlx::Database(error) => error.code().is_some_and(|code| {

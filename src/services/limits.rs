@@ -61,7 +61,13 @@ impl Services {
     }
 
     /// A wait that doubles each time it has been waited out. Answers how long the next one is.
-    pub async fn admit_growing(&self, name: &str, subject: &str, first: u64, longest: u64) -> Result<Duration, Error> {
+    pub async fn admit_growing(
+        &self,
+        name: &str,
+        subject: &str,
+        first: u64,
+        longest: u64,
+    ) -> Result<Duration, Error> {
         let key = key(name, subject);
         let (first, longest) = (millis(first), millis(longest));
         if !self.config.limits.enabled {
@@ -71,7 +77,9 @@ impl Services {
         let (allowed, tat) = self
             .db
             .write(move |transaction| {
-                Box::pin(async move { grow(transaction, &key, now, first, longest).await.map_err(Error::from) })
+                Box::pin(
+                    async move { grow(transaction, &key, now, first, longest).await.map_err(Error::from) },
+                )
             })
             .await?;
         if allowed { Ok(span(tat - now)) } else { Err(Error::RateLimited(span(tat - now))) }
@@ -103,8 +111,12 @@ async fn take(db: &DatabaseTransaction, limits: &[Limit], now: i64) -> Result<Op
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     let mut wait = None;
     for row in db.query_all_raw(statement).await? {
-        let (tat, cost, burst, allowed): (i64, i64, i64, bool) =
-            (row.try_get("", "tat")?, row.try_get("", "cost")?, row.try_get("", "burst")?, row.try_get("", "allowed")?);
+        let (tat, cost, burst, allowed): (i64, i64, i64, bool) = (
+            row.try_get("", "tat")?,
+            row.try_get("", "cost")?,
+            row.try_get("", "burst")?,
+            row.try_get("", "allowed")?,
+        );
         if !allowed {
             wait = wait.max(Some(span(tat + cost - burst - now)));
         }
@@ -128,7 +140,8 @@ async fn grow(
            tat = CASE WHEN rate_limits.tat > $4 THEN rate_limits.tat
                       WHEN rate_limits.cost * 2 > $5 THEN $4 + $5 ELSE $4 + rate_limits.cost * 2 END
          RETURNING allowed, tat";
-    let values: [Value; 5] = [key.to_vec().into(), (now + first).into(), first.into(), now.into(), longest.into()];
+    let values: [Value; 5] =
+        [key.to_vec().into(), (now + first).into(), first.into(), now.into(), longest.into()];
     let row = db
         .query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values))
         .await?

@@ -36,10 +36,16 @@ const ATTEMPTS: i32 = 56;
 /// What there is to do, sealed at rest because links in it are keys.
 #[derive(Serialize, Deserialize)]
 enum Content {
-    Mail { to: String, mail: Mail },
+    Mail {
+        to: String,
+        mail: Mail,
+    },
     /// Whether there is anything to send is found out by the worker, so that the request that asked for it takes the
     /// same time either way.
-    ResendVerification { email_key: String, origin: Origin },
+    ResendVerification {
+        email_key: String,
+        origin: Origin,
+    },
 }
 
 /// Writes messages and wakes the worker.
@@ -88,12 +94,16 @@ impl Services {
 
     /// Another verification mail, if the address has an account that waits for one.
     pub fn verification_request(&self, email_key: &str, origin: &Origin) -> Result<Message, Error> {
-        let content =
-            Content::ResendVerification { email_key: email_key.to_owned(), origin: origin.clone() };
+        let content = Content::ResendVerification { email_key: email_key.to_owned(), origin: origin.clone() };
         self.message(None, "resend_verification", &content)
     }
 
-    fn message(&self, account: Option<AccountId>, template: &str, content: &Content) -> Result<Message, Error> {
+    fn message(
+        &self,
+        account: Option<AccountId>,
+        template: &str,
+        content: &Content,
+    ) -> Result<Message, Error> {
         let id: OutboxMessageId = self.sources.id();
         let now = self.sources.now();
         let content =
@@ -142,7 +152,8 @@ impl Services {
     async fn deliver_batch(&self, transport: &Arc<dyn Transport>) -> Result<u64, Error> {
         let claimed = self.claim().await?;
         let count = claimed.len() as u64;
-        futures_util::future::join_all(claimed.into_iter().map(|message| self.deliver(transport, message))).await;
+        futures_util::future::join_all(claimed.into_iter().map(|message| self.deliver(transport, message)))
+            .await;
         Ok(count)
     }
 
@@ -235,13 +246,18 @@ impl Services {
         serde_json::from_slice(&plain).map_err(|error| error.to_string())
     }
 
-    fn compose(&self, message: &outbox_message::Model, to: &str, mail: &Mail) -> Result<lettre::Message, String> {
-        let from: Mailbox =
-            self.config.mail_from.parse().map_err(|error| format!("mail_from: {error}"))?;
+    fn compose(
+        &self,
+        message: &outbox_message::Model,
+        to: &str,
+        mail: &Mail,
+    ) -> Result<lettre::Message, String> {
+        let from: Mailbox = self.config.mail_from.parse().map_err(|error| format!("mail_from: {error}"))?;
         // Stable, so that a copy sent after a crash is recognised as one.
         let message_id = format!("<{}@{}>", message.id, from.email.domain());
-        let rendered = mail.render(&self.config.product_name).map_err(|error| error.to_string())?;
-        compose(&rendered, &from, to, &message_id, date(message.created_at)).map_err(|error| error.to_string())
+        let rendered = mail.render(&self.config.product_name);
+        compose(&rendered, &from, to, &message_id, date(message.created_at))
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -38,10 +38,20 @@ impl Services {
             ("sessions", "id", "idle_expires_at < $1", ended),
             ("sessions", "id", "revoked_at IS NOT NULL AND revoked_at < $1", ended),
             ("email_verifications", "id", "expires_at < $1", ended),
-            ("outbox_messages", "id", "finished_at IS NOT NULL AND state = 'sent' AND finished_at < $1", ended),
+            (
+                "outbox_messages",
+                "id",
+                "finished_at IS NOT NULL AND state = 'sent' AND finished_at < $1",
+                ended,
+            ),
             ("rate_limits", "key", "tat < $1", now - DAY),
             ("server_keys", "id", "retires_at < $1", ended),
-            ("audit_events", "id", "id IN (SELECT id FROM audit_events ORDER BY id LIMIT 500) AND at < $1", now - DAY * retention.audit_days),
+            (
+                "audit_events",
+                "id",
+                "id IN (SELECT id FROM audit_events ORDER BY id LIMIT 500) AND at < $1",
+                now - DAY * retention.audit_days,
+            ),
         ] {
             rows += self.reap_where(table, key, condition, before).await?;
         }
@@ -52,7 +62,13 @@ impl Services {
         Ok(rows)
     }
 
-    async fn reap_where(&self, table: &str, key: &str, condition: &str, before: Timestamp) -> Result<u64, Error> {
+    async fn reap_where(
+        &self,
+        table: &str,
+        key: &str,
+        condition: &str,
+        before: Timestamp,
+    ) -> Result<u64, Error> {
         let sql = format!(
             "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {condition} LIMIT {BATCH})"
         );
@@ -63,7 +79,11 @@ impl Services {
                 .db
                 .write(move |transaction| {
                     Box::pin(async move {
-                        transaction.execute_raw(statement).await.map(|done| done.rows_affected()).map_err(Error::from)
+                        transaction
+                            .execute_raw(statement)
+                            .await
+                            .map(|done| done.rows_affected())
+                            .map_err(Error::from)
                     })
                 })
                 .await?;

@@ -160,8 +160,7 @@ impl Keyring {
                 if held.retires_at.is_some_and(|retires| retires <= now) {
                     return None;
                 }
-                let claims =
-                    Arc::new(access_token::verify(token, &held.key, &self.issuer, &self.audience)?);
+                let claims = Arc::new(access_token::verify(token, &held.key, &self.issuer, &self.audience)?);
                 set.verified.insert(hash, Arc::clone(&claims));
                 claims
             }
@@ -204,7 +203,8 @@ impl Services {
     pub async fn rotate_signing_key(&self, algorithm: SigningAlgorithm) -> Result<KeyStatus, Error> {
         let now = self.sources.now();
         let active_at = now + PUBLISH_AHEAD;
-        let retires_at = active_at + Duration::from_secs(self.config.tokens.access_seconds) + SKEW + RELOAD_EVERY;
+        let retires_at =
+            active_at + Duration::from_secs(self.config.tokens.access_seconds) + SKEW + RELOAD_EVERY;
         let key =
             new_key(&self.keys.sealer, &self.sources, Purpose::AccessToken, Some(algorithm), active_at)?;
         let kid = key.kid.clone();
@@ -244,7 +244,10 @@ async fn lock(transaction: &DatabaseTransaction) -> Result<(), sea_orm::DbErr> {
 }
 
 async fn insert(transaction: &DatabaseTransaction, key: server_key::Model) -> Result<(), sea_orm::DbErr> {
-    server_key::Entity::insert(key.into_active_model().reset_all()).exec_without_returning(transaction).await.map(drop)
+    server_key::Entity::insert(key.into_active_model().reset_all())
+        .exec_without_returning(transaction)
+        .await
+        .map(drop)
 }
 
 fn new_key(
@@ -306,13 +309,16 @@ async fn read(db: &Db, sealer: &Sealer, now: Timestamp) -> Result<KeySet, String
         match row.purpose {
             Purpose::AccessToken => {
                 let unusable = |_| format!("server keys: {} can't be used", row.kid);
-                let key = SigningKey::from_pkcs8(row.kid.clone(), &row.algorithm, &secret).map_err(unusable)?;
+                let key =
+                    SigningKey::from_pkcs8(row.kid.clone(), &row.algorithm, &secret).map_err(unusable)?;
                 let header = access_token::header(&key).map_err(unusable)?;
                 signing.push(Held { key, header, active_at: row.active_at, retires_at: row.retires_at });
             }
             Purpose::RefreshToken => {
-                let secret: &[u8; 32] =
-                    secret.as_slice().try_into().map_err(|_| "server keys: refresh key has a wrong length")?;
+                let secret: &[u8; 32] = secret
+                    .as_slice()
+                    .try_into()
+                    .map_err(|_| "server keys: refresh key has a wrong length")?;
                 refresh = Some(RefreshKey::new(secret));
             }
         }

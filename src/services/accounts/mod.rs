@@ -38,8 +38,7 @@ impl Services {
     ) -> Result<State, Error> {
         let mut state = State::clone(&caller.state);
         let mut changed = vec![];
-        let mut update =
-            account::Entity::update_many().filter(account::Column::Id.eq(state.account));
+        let mut update = account::Entity::update_many().filter(account::Column::Id.eq(state.account));
         let fields = [
             ("full_name", account::Column::FullName, change.full_name, &mut state.full_name),
             ("avatar_url", account::Column::AvatarUrl, change.avatar_url, &mut state.avatar_url),
@@ -96,7 +95,7 @@ impl Services {
         }
         let hash = self.hasher.hash(new).await?;
         let now = self.sources.now();
-        let mail = self.mail(Some(account), &row.email, self.password_changed(now, origin))?;
+        let mail = self.mail(Some(account), &row.email, password_changed(now, origin))?;
         let record = self.audit(
             Event::new(Action::PasswordChanged, Actor::Account(origin))
                 .account(account)
@@ -127,8 +126,8 @@ impl Services {
         self.outbox.wake();
         Ok(())
     }
+}
 
-    fn password_changed(&self, at: Timestamp, origin: &Origin) -> Mail {
-        Mail::PasswordChanged { at: crate::clock::rfc3339(at), ip: origin.ip.to_string() }
-    }
+fn password_changed(at: Timestamp, origin: &Origin) -> Mail {
+    Mail::PasswordChanged { at: at.seconds(), ip: Some(origin.ip), recovery_link: None }
 }

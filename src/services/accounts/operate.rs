@@ -26,7 +26,11 @@ impl Services {
     }
 
     /// Accounts in order of creation, those after `after`.
-    pub async fn list_accounts(&self, after: Option<AccountId>, limit: u64) -> Result<Vec<account::Model>, Error> {
+    pub async fn list_accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u64,
+    ) -> Result<Vec<account::Model>, Error> {
         let mut query = account::Entity::find().order_by_asc(account::Column::Id).limit(limit);
         if let Some(after) = after {
             query = query.filter(account::Column::Id.gt(after));

@@ -60,8 +60,8 @@ impl Services {
         };
         let id = account.id;
         let (verification, verify_mail) = self.new_verification(id, &request.email)?;
-        let login = format!("{}/docs/", self.config.public_url());
-        let exists_mail = self.mail(None, &request.email, Mail::AccountExists { login })?;
+        let exists_mail =
+            self.mail(None, &request.email, Mail::AccountExists { login_link: None, recovery_link: None })?;
         let created = self.audit(Event::new(Action::AccountCreated, Actor::Anonymous(origin)).account(id));
         let mut repeated = self.audit(Event::new(Action::SignUpRepeated, Actor::Anonymous(origin)));
         let verified_only = self.config.require_verified_email;
@@ -101,9 +101,12 @@ impl Services {
             .await?;
         self.outbox.wake();
         Ok(match tokens {
-            Some(tokens) if is_new => {
-                SignedUp::SignedIn(SignedIn { account: id, email: request.email, email_verified_at: None, tokens })
-            }
+            Some(tokens) if is_new => SignedUp::SignedIn(SignedIn {
+                account: id,
+                email: request.email,
+                email_verified_at: None,
+                tokens,
+            }),
             _ => SignedUp::VerifyEmail { account: id, email: request.email },
         })
     }

@@ -54,7 +54,8 @@ impl Services {
     }
 }
 
-const SELECT: &str = "SELECT s.id, s.account_id, s.expires_at, s.idle_expires_at, s.revoked_at, a.disabled_at, a.email,
+const SELECT: &str =
+    "SELECT s.id, s.account_id, s.expires_at, s.idle_expires_at, s.revoked_at, a.disabled_at, a.email,
     a.email_key, a.full_name, a.avatar_url, a.phone, a.created_at, a.updated_at
     FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id IN (";
 

@@ -9,8 +9,8 @@ use entities::session::RevocationReason;
 use entities::{AccountId, SessionId, Timestamp, account, session};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
-    QueryFilter, Statement,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait,
+    IntoActiveModel, QueryFilter, Statement,
 };
 use uuid::Uuid;
 
@@ -50,7 +50,12 @@ pub struct SignedIn {
 
 impl Services {
     /// Signs in with a password. A wrong password and an unknown address cost the same and answer the same.
-    pub async fn sign_in(&self, email_key: &str, password: Password, origin: &Origin) -> Result<SignedIn, Error> {
+    pub async fn sign_in(
+        &self,
+        email_key: &str,
+        password: Password,
+        origin: &Origin,
+    ) -> Result<SignedIn, Error> {
         let limits = &self.config.limits;
         self.admit(vec![
             Limit::address("login", origin.ip, limits.login_per_address),
@@ -69,7 +74,8 @@ impl Services {
         };
         match (found, refusal) {
             (Some(account), None) => {
-                let rehashed = if verdict.needs_rehash { Some(self.hasher.hash(password).await?) } else { None };
+                let rehashed =
+                    if verdict.needs_rehash { Some(self.hasher.hash(password).await?) } else { None };
                 self.begin_session(account, rehashed, origin).await
             }
             (found, refusal) => {
@@ -107,12 +113,14 @@ impl Services {
     ) -> Result<SignedIn, Error> {
         let session = self.new_session(account.id, origin);
         let tokens = self.tokens(&session)?;
-        let mut records = vec![self.audit(
-            Event::new(Action::SessionCreated, Actor::Account(origin))
-                .account(account.id)
-                .session(session.id, session.aal)
-                .detail(serde_json::json!({ "amr": session.amr })),
-        )];
+        let mut records = vec![
+            self.audit(
+                Event::new(Action::SessionCreated, Actor::Account(origin))
+                    .account(account.id)
+                    .session(session.id, session.aal)
+                    .detail(serde_json::json!({ "amr": session.amr })),
+            ),
+        ];
         if rehashed.is_some() {
             records.push(
                 self.audit(Event::new(Action::PasswordRehashed, Actor::Account(origin)).account(account.id)),
@@ -139,7 +147,12 @@ impl Services {
                 })
             })
             .await?;
-        Ok(SignedIn { account: account.id, email: account.email, email_verified_at: account.email_verified_at, tokens })
+        Ok(SignedIn {
+            account: account.id,
+            email: account.email,
+            email_verified_at: account.email_verified_at,
+            tokens,
+        })
     }
 
     /// A session row for somebody who has just proved a password.
@@ -206,7 +219,8 @@ impl Services {
         self.db
             .write(move |transaction| {
                 Box::pin(async move {
-                    let ended = revoke(transaction, Which::One(session), RevocationReason::Logout, now).await?;
+                    let ended =
+                        revoke(transaction, Which::One(session), RevocationReason::Logout, now).await?;
                     if ended > 0 {
                         record.write(transaction).await?;
                     }
@@ -248,7 +262,10 @@ pub(super) async fn revoke(
 }
 
 pub(super) async fn insert(db: &impl ConnectionTrait, session: session::Model) -> Result<(), DbErr> {
-    session::Entity::insert(session.into_active_model().reset_all()).exec_without_returning(db).await.map(drop)
+    session::Entity::insert(session.into_active_model().reset_all())
+        .exec_without_returning(db)
+        .await
+        .map(drop)
 }
 
 /// Inserts a session only while the account is as it was when the password was checked: neither disabled nor given
@@ -258,7 +275,8 @@ async fn insert_if_unchanged(
     session: session::Model,
     proven: &account::PasswordHash,
 ) -> Result<bool, DbErr> {
-    let sql = "INSERT INTO sessions (id, account_id, counter, rotated_at, refresh_tat, created_at, expires_at,
+    let sql =
+        "INSERT INTO sessions (id, account_id, counter, rotated_at, refresh_tat, created_at, expires_at,
                  idle_expires_at, aal, amr, auth_time, ip, user_agent)
                SELECT $1, a.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM accounts a
                WHERE a.id = $2 AND a.disabled_at IS NULL AND a.password_hash = $14";

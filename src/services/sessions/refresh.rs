@@ -38,8 +38,8 @@ struct Terms {
 
 impl Services {
     pub async fn refresh(&self, refresh_token: &str, origin: &Origin) -> Result<SignedIn, Error> {
-        let token =
-            RefreshToken::decode(refresh_token, &self.keys.refresh_key()).ok_or(Error::InvalidRefreshToken)?;
+        let token = RefreshToken::decode(refresh_token, &self.keys.refresh_key())
+            .ok_or(Error::InvalidRefreshToken)?;
         let terms = self.terms();
         let audit = |action| self.audit(Event::new(action, Actor::Account(origin)).session(token.session, 0));
         let renewed = audit(Action::SessionRefreshed);
@@ -129,7 +129,9 @@ async fn explain(
 ) -> Result<Outcome, Error> {
     let invalid = Outcome::Refused(Error::InvalidRefreshToken);
     let Some(session) = session::Entity::find_by_id(token.session).one(db).await? else { return Ok(invalid) };
-    let Some(account) = entities::account::Entity::find_by_id::<AccountId>(session.account_id).one(db).await? else {
+    let Some(account) =
+        entities::account::Entity::find_by_id::<AccountId>(session.account_id).one(db).await?
+    else {
         return Ok(invalid);
     };
     let now = terms.now;
