@@ -1,0 +1,193 @@
+//! Sign-up, profile and password.
+
+use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
+
+use super::Tag;
+use super::auth::{AuthResponse, AuthUser};
+use super::caller::{App, Bearer, From};
+use super::instant::Instant;
+use super::payload::{Email, FullName, HttpsUrl, Json, NewPassword, Nullable, Password, Patch, Phone};
+use super::problem::{Fault, errors};
+use super::sessions::example_email;
+use crate::services::accounts::{ProfileChange, SignUp, SignedUp};
+use crate::services::sessions::State;
+
+/// Operations on accounts.
+pub struct AccountsApi;
+
+/// An address and a password for a new account
+#[derive(Object)]
+#[oai(example)]
+struct SignupRequest {
+    /// Where the confirmation is sent
+    email: Email,
+    /// 8 to 128 characters of any kind; common and breached passwords are refused
+    password: NewPassword,
+}
+
+impl Example for SignupRequest {
+    fn example() -> Self {
+        Self { email: example_email(), password: NewPassword::from("correct horse battery".to_owned()) }
+    }
+}
+
+/// What an account says of its owner
+#[derive(Debug, Object)]
+struct UserProfile {
+    /// Id of the account
+    id: String,
+    /// The address as it was typed
+    email: String,
+    /// What the person is called
+    full_name: Nullable<String>,
+    /// A picture
+    avatar_url: Nullable<String>,
+    /// A telephone number in E.164
+    phone: Nullable<String>,
+    /// When the account was made
+    created_at: Instant,
+    /// When it last changed
+    updated_at: Instant,
+}
+
+impl std::convert::From<&State> for UserProfile {
+    fn from(state: &State) -> Self {
+        Self {
+            id: state.account.to_string(),
+            email: state.email.clone(),
+            full_name: state.full_name.clone().into(),
+            avatar_url: state.avatar_url.clone().into(),
+            phone: state.phone.clone().into(),
+            created_at: Instant(state.created_at),
+            updated_at: Instant(state.updated_at),
+        }
+    }
+}
+
+/// Members to change; null clears, absent ones stay
+#[derive(Object)]
+#[oai(example)]
+struct ProfileUpdate {
+    /// What the person is called
+    full_name: Patch<FullName>,
+    /// A picture, by https
+    avatar_url: Patch<HttpsUrl>,
+    /// A telephone number in E.164, such as `+442079460958`
+    phone: Patch<Phone>,
+}
+
+impl Example for ProfileUpdate {
+    fn example() -> Self {
+        Self {
+            full_name: "Ada Lovelace".parse().map_or(Patch::Keep, Patch::Set),
+            avatar_url: Patch::Clear,
+            phone: Patch::Keep,
+        }
+    }
+}
+
+/// The password in use and the one to come
+#[derive(Object)]
+struct PasswordChange {
+    /// The password in use
+    current_password: Password,
+    /// 8 to 128 characters of any kind; common and breached passwords are refused
+    new_password: NewPassword,
+}
+
+/// It is done
+#[derive(Debug, Object)]
+pub(super) struct Done {
+    /// Always true
+    success: bool,
+    /// What was done, for a person
+    message: String,
+}
+
+errors!(SignupErrors: 408, 413, 415, 422, 429);
+errors!(ProfileErrors: 401);
+errors!(ProfileUpdateErrors: 401, 408, 413, 415, 422);
+errors!(PasswordErrors: 401, 403, 408, 413, 415, 422, 429);
+
+#[OpenApi(tag = "Tag::Auth")]
+impl AccountsApi {
+    /// Sign up
+    ///
+    /// Makes an account and mails a link that confirms the address. Until then `session` is null and `next_step` says
+    /// `verify_email`. An address that has an account gets the same answer, and its owner a mail that says so. Where
+    /// confirmed addresses are not required, the answer holds a session at once.
+    #[oai(path = "/auth/signup", method = "post", operation_id = "account_create")]
+    async fn create(
+        &self,
+        app: App<'_>,
+        from: From<'_>,
+        Json(body): Json<SignupRequest>,
+    ) -> Result<Json<AuthResponse>, SignupErrors> {
+        let request = SignUp {
+            email: body.email.as_str().to_owned(),
+            email_key: body.email.key().to_owned(),
+            password: body.password.to_password(),
+        };
+        Ok(Json(app.sign_up(request, &from).await.map_err(Fault::in_member("password"))?.into()))
+    }
+
+    /// Read the profile
+    ///
+    /// The caller's own account.
+    #[oai(path = "/auth/profile", method = "get", operation_id = "profile_get")]
+    async fn profile(&self, Bearer(caller): Bearer) -> Result<Json<UserProfile>, ProfileErrors> {
+        Ok(Json(UserProfile::from(&*caller.state)))
+    }
+
+    /// Update the profile
+    ///
+    /// Changes the members that are sent, clears those sent as null, and answers the profile as it is then.
+    #[oai(path = "/auth/profile", method = "patch", operation_id = "profile_update")]
+    async fn update_profile(
+        &self,
+        app: App<'_>,
+        from: From<'_>,
+        Bearer(caller): Bearer,
+        Json(body): Json<ProfileUpdate>,
+    ) -> Result<Json<UserProfile>, ProfileUpdateErrors> {
+        let change = ProfileChange {
+            full_name: body.full_name.change().map(|name| name.map(|name| name.as_str().to_owned())),
+            avatar_url: body.avatar_url.change().map(|url| url.map(|url| url.as_str().to_owned())),
+            phone: body.phone.change().map(|phone| phone.map(|phone| phone.as_str().to_owned())),
+        };
+        Ok(Json(UserProfile::from(&app.update_profile(&caller, change, &from).await?)))
+    }
+
+    /// Change the password
+    ///
+    /// Needs the current one. Ends the account's other sessions and tells its owner by mail.
+    #[oai(path = "/auth/password", method = "post", operation_id = "password_change")]
+    async fn change_password(
+        &self,
+        app: App<'_>,
+        from: From<'_>,
+        Bearer(caller): Bearer,
+        Json(body): Json<PasswordChange>,
+    ) -> Result<Json<Done>, PasswordErrors> {
+        let (current, new) = (body.current_password.to_password(), body.new_password.to_password());
+        app.change_password(&caller, current, new, &from).await.map_err(Fault::in_member("new_password"))?;
+        let message = "The password is changed and all other sessions have been ended".into();
+        Ok(Json(Done { success: true, message }))
+    }
+}
+
+impl std::convert::From<SignedUp> for AuthResponse {
+    fn from(signed_up: SignedUp) -> Self {
+        match signed_up {
+            SignedUp::SignedIn(signed_in) => signed_in.into(),
+            SignedUp::VerifyEmail { account, email } => Self {
+                success: true,
+                user: Some(AuthUser { id: account.to_string(), email, email_confirmed_at: None.into() }).into(),
+                session: None.into(),
+                error: None.into(),
+                next_step: Some("verify_email".to_owned()).into(),
+            },
+        }
+    }
+}

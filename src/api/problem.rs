@@ -1,0 +1,334 @@
+//! What goes wrong, on the wire: problem documents (RFC 9457) with a stable code out of one closed table.
+
+use poem::error::ResponseError;
+use poem::http::StatusCode;
+use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaSchema, MetaSchemaRef};
+use poem_openapi::types::Type;
+use poem_openapi::{Enum, Object};
+
+use super::payload::{HttpValidationError, Location, Rejection, Violation};
+use crate::crypto::password::Refusal;
+use crate::services;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident, $status:ident, $title:literal;)*) => {
+        /// What went wrong, for programs. The list only grows.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Enum)]
+        #[oai(rename = "ErrorCode", rename_all = "snake_case")]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            #[must_use]
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)* }
+            }
+
+            /// A short name of the problem, the same for every occurrence.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request can't be understood
+    BadRequest, BAD_REQUEST, "Bad request";
+    /// The link's token is unknown, malformed or replaced by a newer one
+    InvalidVerificationToken, BAD_REQUEST, "Invalid verification token";
+    /// The link's token is too old
+    VerificationTokenExpired, BAD_REQUEST, "Verification token expired";
+    /// The link's token has been used
+    VerificationTokenUsed, BAD_REQUEST, "Verification token used";
+    /// No access token was sent
+    Unauthenticated, UNAUTHORIZED, "Not signed in";
+    /// The access token is not ours, expired, or its session has ended
+    InvalidToken, UNAUTHORIZED, "Invalid access token";
+    /// The address or the password is wrong
+    InvalidCredentials, UNAUTHORIZED, "Invalid credentials";
+    /// The refresh token is not ours, or its session has ended
+    InvalidRefreshToken, UNAUTHORIZED, "Invalid refresh token";
+    /// The refresh token was replaced before, so the session was ended as stolen
+    RefreshTokenReused, UNAUTHORIZED, "Refresh token reused";
+    /// The address must be confirmed first
+    EmailNotVerified, FORBIDDEN, "E-mail address not verified";
+    /// An operator has disabled the account
+    AccountDisabled, FORBIDDEN, "Account disabled";
+    /// The current password is wrong
+    WrongCurrentPassword, FORBIDDEN, "Wrong current password";
+    /// There is nothing at this path
+    NotFound, NOT_FOUND, "Not found";
+    /// The path is there, the method isn't
+    MethodNotAllowed, METHOD_NOT_ALLOWED, "Method not allowed";
+    /// The request took too long to arrive
+    RequestTimeout, REQUEST_TIMEOUT, "Request timeout";
+    /// The body is too long
+    PayloadTooLarge, PAYLOAD_TOO_LARGE, "Payload too large";
+    /// The body is not declared as JSON
+    UnsupportedMediaType, UNSUPPORTED_MEDIA_TYPE, "Unsupported media type";
+    /// The content breaks the schema; answered as `HTTPValidationError`
+    ValidationFailed, UNPROCESSABLE_ENTITY, "Validation failed";
+    /// Too many requests; see `Retry-After`
+    RateLimited, TOO_MANY_REQUESTS, "Too many requests";
+    /// A mistake of the server
+    InternalError, INTERNAL_SERVER_ERROR, "Internal error";
+    /// The server has more work than it can queue; see `Retry-After`
+    Overloaded, SERVICE_UNAVAILABLE, "Overloaded";
+    /// The database does not answer; see `Retry-After`
+    Unavailable, SERVICE_UNAVAILABLE, "Unavailable";
+}
+
+/// Something went wrong (RFC 9457)
+#[derive(Debug, Object)]
+pub struct Problem {
+    /// A URI that identifies the kind of problem
+    #[oai(rename = "type")]
+    pub kind: String,
+    /// A short name of the kind of problem
+    pub title: String,
+    /// The HTTP status
+    pub status: u16,
+    /// What happened and what to do, for a person
+    pub detail: String,
+    /// What happened, for a program
+    pub error: Code,
+    /// Always false
+    pub success: bool,
+    /// Names this request in the server's logs
+    pub request_id: String,
+    /// Where to ask for another verification mail, when that helps
+    #[oai(skip_serializing_if_is_none)]
+    pub resend_url: Option<String>,
+}
+
+/// Path of the operation that sends another verification mail.
+pub const RESEND_URL: &str = "/auth/resend-verification";
+
+/// Why a request is not answered as asked.
+#[derive(Debug)]
+pub enum Fault {
+    Service(services::Error),
+    /// The new password, in the member of this name, is not acceptable.
+    PasswordRefused(&'static str, Refusal),
+    MissingToken,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code().title())
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl ResponseError for Fault {
+    fn status(&self) -> StatusCode {
+        self.code().status()
+    }
+}
+
+impl From<services::Error> for Fault {
+    fn from(error: services::Error) -> Self {
+        Self::Service(error)
+    }
+}
+
+impl Fault {
+    /// A refused password is a mistake in a member of the body.
+    pub fn in_member(member: &'static str) -> impl Fn(services::Error) -> Self {
+        move |error| match error {
+            services::Error::PasswordRefused(refusal) => Self::PasswordRefused(member, refusal),
+            other => Self::Service(other),
+        }
+    }
+
+    #[must_use]
+    pub fn code(&self) -> Code {
+        use services::Error;
+        match self {
+            Self::MissingToken => Code::Unauthenticated,
+            Self::PasswordRefused(..) => Code::ValidationFailed,
+            Self::Service(error) => match error {
+                Error::InvalidCredentials => Code::InvalidCredentials,
+                Error::EmailNotVerified => Code::EmailNotVerified,
+                Error::AccountDisabled => Code::AccountDisabled,
+                Error::InvalidAccessToken => Code::InvalidToken,
+                Error::InvalidRefreshToken => Code::InvalidRefreshToken,
+                Error::RefreshTokenReused => Code::RefreshTokenReused,
+                Error::InvalidVerificationToken => Code::InvalidVerificationToken,
+                Error::ExpiredVerificationToken => Code::VerificationTokenExpired,
+                Error::UsedVerificationToken => Code::VerificationTokenUsed,
+                Error::PasswordRefused(_) => Code::ValidationFailed,
+                Error::WrongCurrentPassword => Code::WrongCurrentPassword,
+                Error::RateLimited(_) => Code::RateLimited,
+                Error::Overloaded => Code::Overloaded,
+                Error::Unavailable(_) => Code::Unavailable,
+                Error::Internal(_) => Code::InternalError,
+            },
+        }
+    }
+
+    /// Seconds after which it may go better.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Service(services::Error::RateLimited(wait)) => Some(whole_seconds(*wait)),
+            Self::Service(services::Error::Overloaded) => Some(1),
+            Self::Service(services::Error::Unavailable(_)) => Some(2),
+            _ => None,
+        }
+    }
+
+    /// The mistake as a violation of the schema, where it is one.
+    #[must_use]
+    pub fn rejection(&self) -> Option<Rejection> {
+        let Self::PasswordRefused(member, refusal) = self else { return None };
+        let name = |text: &str| Location::Name(text.to_owned());
+        Some(Rejection::Invalid(vec![Violation {
+            loc: vec![name("body"), name(member)],
+            msg: format!("Value error, {refusal}"),
+            kind: "value_error".into(),
+            input: poem_openapi::types::Any(serde_json::Value::Null),
+            ctx: Some([("error".to_owned(), poem_openapi::types::Any(serde_json::json!({})))].into()),
+        }]))
+    }
+}
+
+/// `Retry-After` counts whole seconds; rounding down would invite a request that is too early.
+#[must_use]
+pub fn whole_seconds(wait: std::time::Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+impl Code {
+    /// What happened and what to do, in a sentence or two.
+    #[must_use]
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::BadRequest => "The request could not be understood.",
+            Self::InvalidVerificationToken => {
+                "This link is not valid, or a newer one has replaced it. Use the link in the newest mail, or ask for another."
+            }
+            Self::VerificationTokenExpired => "This link has expired. Ask for another mail.",
+            Self::VerificationTokenUsed => "This link has been used already. Sign in.",
+            Self::Unauthenticated => "Send an access token: `Authorization: Bearer …`.",
+            Self::InvalidToken => "The access token is not valid any more. Refresh it or sign in again.",
+            Self::InvalidCredentials => "The e-mail address or the password is wrong.",
+            Self::InvalidRefreshToken => "The refresh token is not valid any more. Sign in again.",
+            Self::RefreshTokenReused => {
+                "This refresh token was used before by somebody else or by an older copy of this client. The session has been ended for safety; sign in again."
+            }
+            Self::EmailNotVerified => "Confirm the e-mail address first, with the link in the mail that was sent to it.",
+            Self::AccountDisabled => "This account is disabled. Ask the operator of this service.",
+            Self::WrongCurrentPassword => "The current password is wrong.",
+            Self::NotFound => "There is nothing at this path.",
+            Self::MethodNotAllowed => "This path does not take this method; see the Allow header.",
+            Self::RequestTimeout => "The request did not arrive in time.",
+            Self::PayloadTooLarge => "The request body is too long.",
+            Self::UnsupportedMediaType => "Send the request body as application/json.",
+            Self::ValidationFailed => "The request does not match the schema.",
+            Self::RateLimited => "Too many requests. Wait as long as Retry-After says.",
+            Self::InternalError => "The server made a mistake. It has been logged under this request_id.",
+            Self::Overloaded => "The server is busy. Try again in a moment.",
+            Self::Unavailable => "The service can't reach its database. Try again in a moment.",
+        }
+    }
+
+    /// The whole problem document.
+    #[must_use]
+    pub fn problem(self, request_id: &str) -> Problem {
+        let resend = matches!(
+            self,
+            Self::EmailNotVerified | Self::VerificationTokenExpired | Self::InvalidVerificationToken
+        );
+        Problem {
+            kind: "about:blank".into(),
+            title: self.title().into(),
+            status: self.status().as_u16(),
+            detail: self.detail().into(),
+            error: self,
+            success: false,
+            request_id: request_id.to_owned(),
+            resend_url: resend.then(|| RESEND_URL.to_owned()),
+        }
+    }
+}
+
+/// How the document describes an error status.
+pub fn response(status: u16) -> MetaResponse {
+    let description = match status {
+        400 => "The token is invalid, expired or used (`error` says which), or the request can't be understood",
+        401 => "Not signed in, or the credentials are not valid",
+        403 => "Signed in or known, but not allowed (`error` says why)",
+        408 => "The request body did not arrive in time",
+        413 => "The request body is longer than 64 KiB",
+        415 => "The request body is not `application/json`",
+        422 => "The request breaks the schema; every mistake is listed",
+        429 => "Too many requests; wait as long as `Retry-After` says",
+        500 => "A mistake of the server",
+        _ => "Overloaded, or the database does not answer; wait as long as `Retry-After` says",
+    };
+    let header = |name: &str, description: &str, schema: MetaSchema| MetaHeader {
+        name: name.into(),
+        description: Some(description.into()),
+        required: true,
+        deprecated: false,
+        schema: MetaSchemaRef::Inline(Box::new(schema)),
+    };
+    let headers = match status {
+        401 => vec![header("WWW-Authenticate", "The scheme to use (RFC 6750)", MetaSchema::new("string"))],
+        429 | 503 => {
+            let seconds = MetaSchema { minimum: Some(0.0), ..MetaSchema::new("integer") };
+            vec![header("Retry-After", "Seconds to wait", seconds)]
+        }
+        _ => vec![],
+    };
+    let content = if status == 422 {
+        MetaMediaType { content_type: "application/json", schema: HttpValidationError::schema_ref() }
+    } else {
+        MetaMediaType { content_type: "application/problem+json", schema: Problem::schema_ref() }
+    };
+    MetaResponse { description, status: Some(status), status_range: None, content: vec![content], headers }
+}
+
+/// Declares the error answers of an operation: a type that documents these statuses and carries any [`Fault`].
+macro_rules! errors {
+    ($name:ident: $($status:literal),+) => {
+        #[derive(Debug)]
+        pub struct $name($crate::api::problem::Fault);
+
+        impl poem_openapi::ApiResponse for $name {
+            fn meta() -> poem_openapi::registry::MetaResponses {
+                let statuses = [$($status,)+ 500, 503];
+                poem_openapi::registry::MetaResponses {
+                    responses: statuses.into_iter().map($crate::api::problem::response).collect(),
+                }
+            }
+
+            fn register(registry: &mut poem_openapi::registry::Registry) {
+                use poem_openapi::types::Type;
+                $crate::api::problem::Problem::register(registry);
+                $crate::api::payload::HttpValidationError::register(registry);
+            }
+        }
+
+        impl<T: Into<$crate::api::problem::Fault>> From<T> for $name {
+            fn from(fault: T) -> Self {
+                Self(fault.into())
+            }
+        }
+
+        impl From<$name> for poem::Error {
+            fn from(error: $name) -> Self {
+                error.0.into()
+            }
+        }
+    };
+}
+pub(super) use errors;

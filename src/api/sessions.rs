@@ -1,0 +1,102 @@
+//! Signing in, staying signed in, signing out.
+
+use std::collections::HashMap;
+
+use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
+
+use super::Tag;
+use super::auth::AuthResponse;
+use super::caller::{App, From};
+use super::payload::{Email, Json, Password, Token};
+use super::problem::errors;
+
+/// Operations on sessions.
+pub struct SessionsApi;
+
+/// An address and its password
+#[derive(Object)]
+#[oai(example)]
+struct LoginRequest {
+    /// The address of the account
+    email: Email,
+    /// Its password
+    password: Password,
+}
+
+impl Example for LoginRequest {
+    fn example() -> Self {
+        Self { email: example_email(), password: Password::from("correct horse battery".to_owned()) }
+    }
+}
+
+/// A refresh token
+#[derive(Object)]
+struct RefreshRequest {
+    /// The refresh token of the last answer
+    refresh_token: Token,
+}
+
+/// A session to end
+#[derive(Object)]
+struct LogoutRequest {
+    /// An access token of the session, expired or not
+    access_token: Token,
+}
+
+errors!(LoginErrors: 401, 403, 408, 413, 415, 422, 429);
+errors!(RefreshErrors: 401, 408, 413, 415, 422, 429);
+errors!(LogoutErrors: 401, 408, 413, 415, 422);
+
+pub(super) fn example_email() -> Email {
+    "ada@example.com".parse().expect("an address")
+}
+
+#[OpenApi(tag = "Tag::Auth")]
+impl SessionsApi {
+    /// Sign in
+    ///
+    /// Starts a session with an e-mail address and a password. A wrong password and an unknown address answer alike, in
+    /// text and time. Where confirmed addresses are required, the right password for an unconfirmed one answers 403
+    /// `email_not_verified`.
+    #[oai(path = "/auth/login", method = "post", operation_id = "session_create")]
+    async fn create(
+        &self,
+        app: App<'_>,
+        from: From<'_>,
+        Json(body): Json<LoginRequest>,
+    ) -> Result<Json<AuthResponse>, LoginErrors> {
+        let signed_in = app.sign_in(body.email.key(), body.password.to_password(), &from).await?;
+        Ok(Json(signed_in.into()))
+    }
+
+    /// Refresh a session
+    ///
+    /// Exchanges a refresh token for new tokens. A client whose answer was lost may ask again within ten seconds and gets
+    /// the same tokens; a token shown again later ends the session as stolen (401 `refresh_token_reused`).
+    #[oai(path = "/auth/refresh", method = "post", operation_id = "session_refresh")]
+    async fn refresh(
+        &self,
+        app: App<'_>,
+        from: From<'_>,
+        Json(body): Json<RefreshRequest>,
+    ) -> Result<Json<AuthResponse>, RefreshErrors> {
+        let signed_in = app.refresh(body.refresh_token.expose(), &from).await?;
+        Ok(Json(signed_in.into()))
+    }
+
+    /// Sign out
+    ///
+    /// Ends the session of an access token, which may have expired. Its tokens stop working at the next request, on every
+    /// node. Signing out twice is no mistake.
+    #[oai(path = "/auth/logout", method = "post", operation_id = "session_end")]
+    async fn end(
+        &self,
+        app: App<'_>,
+        from: From<'_>,
+        Json(body): Json<LogoutRequest>,
+    ) -> Result<Json<HashMap<String, String>>, LogoutErrors> {
+        app.sign_out(body.access_token.expose(), &from).await?;
+        Ok(Json(HashMap::from([("message".to_owned(), "Signed out".to_owned())])))
+    }
+}
