@@ -64,7 +64,7 @@ pub(super) struct Connection<E> {
 
 impl<E> Connection<E> {
     pub(super) fn new(server: Arc<Server<E>>, tcp: &TcpStream, remote: SocketAddr) -> Self {
-        // Both are options of speed; a socket that refuses them is about to fail anyway.
+        // For speed only; a socket that refuses is about to fail anyway.
         let _ = tcp.set_nodelay(true);
         let local = tcp.local_addr().map(Addr::from).unwrap_or_default();
         Self {
@@ -116,8 +116,7 @@ impl<E> Connection<E> {
 
     fn received(&self) {
         // HTTP/2 frames may be pings and window updates, which don't announce a request.
-        if self.in_flight.load(Relaxed) == 0 && !self.http2.load(Relaxed) && !self.awaiting_head.load(Relaxed)
-        {
+        if self.is_idle() && !self.http2.load(Relaxed) {
             self.awaiting_head.store(true, Relaxed);
             self.progressed();
         }
