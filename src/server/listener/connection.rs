@@ -195,7 +195,8 @@ pub(super) async fn drive<E: Endpoint + 'static>(connection: Arc<Connection<E>>,
     // To close a socket that holds unread bytes resets it, and the client may lose the answer (RFC 9112, section 9.6).
     let leftover = connection.leftover.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(mut tcp) = leftover {
-        let mut scratch = [0; 4096];
+        // On the heap: an array would be part of every connection's task.
+        let mut scratch = vec![0; 16 * 1024];
         let drained = async { while let Ok(1..) = tcp.read(&mut scratch).await {} };
         let _ = timeout(LINGER, drained).await;
     }
