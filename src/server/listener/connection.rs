@@ -64,7 +64,7 @@ pub(super) struct Connection<E> {
 
 impl<E> Connection<E> {
     pub(super) fn new(server: Arc<Server<E>>, tcp: &TcpStream, remote: SocketAddr) -> Self {
-        // Both are options of speed; a socket that refuses them is about to fail anyway.
+        // For speed only; a socket that refuses is about to fail anyway.
         let _ = tcp.set_nodelay(true);
         let local = tcp.local_addr().map(Addr::from).unwrap_or_default();
         Self {
@@ -116,8 +116,7 @@ impl<E> Connection<E> {
 
     fn received(&self) {
         // HTTP/2 frames may be pings and window updates, which don't announce a request.
-        if self.in_flight.load(Relaxed) == 0 && !self.http2.load(Relaxed) && !self.awaiting_head.load(Relaxed)
-        {
+        if self.is_idle() && !self.http2.load(Relaxed) {
             self.awaiting_head.store(true, Relaxed);
             self.progressed();
         }
@@ -196,7 +195,8 @@ pub(super) async fn drive<E: Endpoint + 'static>(connection: Arc<Connection<E>>,
     // To close a socket that holds unread bytes resets it, and the client may lose the answer (RFC 9112, section 9.6).
     let leftover = connection.leftover.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(mut tcp) = leftover {
-        let mut scratch = [0; 4096];
+        // On the heap: an array would be part of every connection's task.
+        let mut scratch = vec![0; 16 * 1024];
         let drained = async { while let Ok(1..) = tcp.read(&mut scratch).await {} };
         let _ = timeout(LINGER, drained).await;
     }

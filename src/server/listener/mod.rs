@@ -115,6 +115,7 @@ pub async fn serve<E: Endpoint + 'static>(
     // The accept loop alone owns the list of connections, so it needs no lock.
     let mut open: HashMap<Id, Arc<Connection<E>>> = HashMap::new();
     let mut tasks = JoinSet::new();
+    // Only by accepting can one see that somebody waits; the one connection beyond the cap waits here, unread.
     let mut waiting: Option<(TcpStream, SocketAddr)> = None;
     let mut refused = false;
     let mut stop = pin!(shutdown.cancelled());
