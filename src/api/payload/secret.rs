@@ -6,6 +6,7 @@ use poem_openapi::registry::MetaSchema;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{scalar::string_type, violation::Mistake};
+use crate::crypto::password;
 
 /// A string that `Debug` redacts and that is wiped when it goes.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -101,3 +102,15 @@ secret_type!(
     4096,
     MetaSchema { example: Some("5gCnXkq3lS7vR0tZ".into()), ..MetaSchema::new("string") }
 );
+
+impl From<Password> for password::Password {
+    fn from(typed: Password) -> Self {
+        Self::new(typed.expose())
+    }
+}
+
+impl From<NewPassword> for password::Password {
+    fn from(typed: NewPassword) -> Self {
+        Self::new(typed.expose())
+    }
+}
