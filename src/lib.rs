@@ -10,6 +10,7 @@
 //! - [`db`]: the doors to the database: pooled reads, grouped writes, coalesced look-ups
 //! - [`clock`], [`entropy`]: time, ids and randomness
 
+pub mod api;
 pub mod clock;
 pub mod config;
 pub mod crypto;

@@ -1,0 +1,3 @@
+//! HTTP only: endpoint structs that mirror the contract.
+
+pub mod payload;

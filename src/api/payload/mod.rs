@@ -1,0 +1,40 @@
+//! How requests are read and checked, and how JSON answers are written.
+//!
+//! [`Json`] and [`Query`] check what arrives against the schema that the document publishes, so what is documented is
+//! what is enforced, and they report every violation at once, in the shape and the words of FastAPI / Pydantic v2. Two
+//! differences are meant: no answer repeats a secret, and JSON types are strict (`"12"` is no integer), as documented.
+//! Limits belong to types and members; a parameter's own `validator` attribute does not compile with [`Query`]; see [`Bounded`].
+
+mod bounded;
+mod check;
+mod datetime;
+mod email;
+mod https_url;
+mod json;
+mod nullable;
+mod query;
+mod redact;
+mod scalar;
+mod schema;
+mod secret;
+mod syntax;
+mod violation;
+
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod parity;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    bounded::Bounded,
+    email::{Email, EmailError},
+    https_url::HttpsUrl,
+    json::{BodyLimits, Json},
+    nullable::{Nullable, Patch},
+    query::Query,
+    scalar::Phone,
+    secret::{NewPassword, Password, Secret, Token},
+    violation::{HttpValidationError, Location, Rejection, Violation},
+};

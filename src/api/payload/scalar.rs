@@ -1,0 +1,104 @@
+//! String types with rules of their own.
+
+use super::{email::Email, https_url::HttpsUrl, violation::Mistake};
+
+/// Makes a type with a `parse(String) -> Result<Self, Mistake>` a poem-openapi string.
+macro_rules! string_type {
+    ($ty:ident, $name:literal, $schema:expr) => {
+        impl poem_openapi::types::Type for $ty {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+
+            fn schema_ref() -> poem_openapi::registry::MetaSchemaRef {
+                poem_openapi::registry::MetaSchemaRef::Inline(Box::new($schema))
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(std::iter::once(self))
+            }
+        }
+
+        impl poem_openapi::types::ParseFromJSON for $ty {
+            // Never `ParseError::expected_type`: it repeats the value.
+            fn parse_from_json(value: Option<serde_json::Value>) -> poem_openapi::types::ParseResult<Self> {
+                match value {
+                    Some(serde_json::Value::String(text)) => Self::parse(text)
+                        .map_err(|mistake| poem_openapi::types::ParseError::custom(mistake.msg)),
+                    _ => Err(poem_openapi::types::ParseError::expected_input()),
+                }
+            }
+        }
+
+        impl poem_openapi::types::ParseFromParameter for $ty {
+            fn parse_from_parameter(value: &str) -> poem_openapi::types::ParseResult<Self> {
+                Self::parse(value.to_owned())
+                    .map_err(|mistake| poem_openapi::types::ParseError::custom(mistake.msg))
+            }
+        }
+    };
+}
+pub(super) use string_type;
+
+/// String types that may be shown: not for secrets.
+macro_rules! shown {
+    ($($ty:ident),*) => {$(
+        impl poem_openapi::types::ToJSON for $ty {
+            fn to_json(&self) -> Option<serde_json::Value> {
+                Some(self.as_str().into())
+            }
+        }
+
+        impl std::fmt::Display for $ty {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    )*};
+}
+shown!(Email, HttpsUrl, Phone);
+
+/// A telephone number in E.164: `+`, then at most 15 digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Phone(String);
+
+/// Written with `[0-9]`, because `\d` means other digits too in some dialects.
+const E164: &str = r"^\+[1-9][0-9]{1,14}$";
+
+impl Phone {
+    /// The number as sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: String) -> Result<Self, Mistake> {
+        let digits = text.strip_prefix('+').unwrap_or_default();
+        let well_formed = (2..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if well_formed {
+            Ok(Self(text))
+        } else {
+            let msg = format!("String should match pattern '{E164}'");
+            Err(Mistake::new("string_pattern_mismatch", msg).with("pattern", E164))
+        }
+    }
+}
+
+string_type!(
+    Phone,
+    "string_phone",
+    poem_openapi::registry::MetaSchema {
+        pattern: Some(E164.to_owned()),
+        example: Some("+4930123456".into()),
+        ..poem_openapi::registry::MetaSchema::new("string")
+    }
+);
