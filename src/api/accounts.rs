@@ -5,11 +5,10 @@ use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
 use super::auth::{AuthResponse, AuthUser};
-use super::caller::{App, Bearer, From};
+use super::caller::{App, Bearer, Client};
 use super::instant::Instant;
-use super::payload::{Email, FullName, HttpsUrl, Json, NewPassword, Nullable, Password, Patch, Phone};
+use super::payload::{Email, HttpsUrl, Json, NewPassword, Nullable, Password, Patch, Phone};
 use super::problem::{Fault, errors};
-use super::sessions::example_email;
 use crate::services::accounts::{ProfileChange, SignUp, SignedUp};
 use crate::services::sessions::State;
 
@@ -18,18 +17,12 @@ pub struct AccountsApi;
 
 /// An address and a password for a new account
 #[derive(Object)]
-#[oai(example)]
 struct SignupRequest {
     /// Where the confirmation is sent
     email: Email,
     /// 8 to 128 characters of any kind; common and breached passwords are refused
+    #[oai(write_only)]
     password: NewPassword,
-}
-
-impl Example for SignupRequest {
-    fn example() -> Self {
-        Self { email: example_email(), password: NewPassword::from("correct horse battery".to_owned()) }
-    }
 }
 
 /// What an account says of its owner
@@ -51,7 +44,7 @@ struct UserProfile {
     updated_at: Instant,
 }
 
-impl std::convert::From<&State> for UserProfile {
+impl From<&State> for UserProfile {
     fn from(state: &State) -> Self {
         Self {
             id: state.account.to_string(),
@@ -70,7 +63,8 @@ impl std::convert::From<&State> for UserProfile {
 #[oai(example)]
 struct ProfileUpdate {
     /// What the person is called
-    full_name: Patch<FullName>,
+    #[oai(validator(min_length = 1, max_length = 200))]
+    full_name: Patch<String>,
     /// A picture, by https
     avatar_url: Patch<HttpsUrl>,
     /// A telephone number in E.164, such as `+442079460958`
@@ -79,11 +73,7 @@ struct ProfileUpdate {
 
 impl Example for ProfileUpdate {
     fn example() -> Self {
-        Self {
-            full_name: "Ada Lovelace".parse().map_or(Patch::Keep, Patch::Set),
-            avatar_url: Patch::Clear,
-            phone: Patch::Keep,
-        }
+        Self { full_name: Patch::Set("Ada Lovelace".into()), avatar_url: Patch::Clear, phone: Patch::Keep }
     }
 }
 
@@ -91,8 +81,10 @@ impl Example for ProfileUpdate {
 #[derive(Object)]
 struct PasswordChange {
     /// The password in use
+    #[oai(write_only)]
     current_password: Password,
     /// 8 to 128 characters of any kind; common and breached passwords are refused
+    #[oai(write_only)]
     new_password: NewPassword,
 }
 
@@ -121,15 +113,15 @@ impl AccountsApi {
     async fn create(
         &self,
         app: App<'_>,
-        from: From<'_>,
+        client: Client<'_>,
         Json(body): Json<SignupRequest>,
     ) -> Result<Json<AuthResponse>, SignupErrors> {
         let request = SignUp {
             email: body.email.as_str().to_owned(),
             email_key: body.email.key().to_owned(),
-            password: body.password.to_password(),
+            password: body.password.into(),
         };
-        Ok(Json(app.sign_up(request, &from).await.map_err(Fault::in_member("password"))?.into()))
+        Ok(Json(app.sign_up(request, &client).await.map_err(Fault::in_member("password"))?.into()))
     }
 
     /// Read the profile
@@ -147,16 +139,16 @@ impl AccountsApi {
     async fn update_profile(
         &self,
         app: App<'_>,
-        from: From<'_>,
+        client: Client<'_>,
         Bearer(caller): Bearer,
         Json(body): Json<ProfileUpdate>,
     ) -> Result<Json<UserProfile>, ProfileUpdateErrors> {
         let change = ProfileChange {
-            full_name: body.full_name.change().map(|name| name.map(|name| name.as_str().to_owned())),
+            full_name: body.full_name.change(),
             avatar_url: body.avatar_url.change().map(|url| url.map(|url| url.as_str().to_owned())),
             phone: body.phone.change().map(|phone| phone.map(|phone| phone.as_str().to_owned())),
         };
-        Ok(Json(UserProfile::from(&app.update_profile(&caller, change, &from).await?)))
+        Ok(Json(UserProfile::from(&app.update_profile(&caller, change, &client).await?)))
     }
 
     /// Change the password
@@ -166,24 +158,27 @@ impl AccountsApi {
     async fn change_password(
         &self,
         app: App<'_>,
-        from: From<'_>,
+        client: Client<'_>,
         Bearer(caller): Bearer,
         Json(body): Json<PasswordChange>,
     ) -> Result<Json<Done>, PasswordErrors> {
-        let (current, new) = (body.current_password.to_password(), body.new_password.to_password());
-        app.change_password(&caller, current, new, &from).await.map_err(Fault::in_member("new_password"))?;
+        let (current, new) = (body.current_password.into(), body.new_password.into());
+        app.change_password(&caller, current, new, &client)
+            .await
+            .map_err(Fault::in_member("new_password"))?;
         let message = "The password is changed and all other sessions have been ended".into();
         Ok(Json(Done { success: true, message }))
     }
 }
 
-impl std::convert::From<SignedUp> for AuthResponse {
+impl From<SignedUp> for AuthResponse {
     fn from(signed_up: SignedUp) -> Self {
         match signed_up {
             SignedUp::SignedIn(signed_in) => signed_in.into(),
             SignedUp::VerifyEmail { account, email } => Self {
                 success: true,
-                user: Some(AuthUser { id: account.to_string(), email, email_confirmed_at: None.into() }).into(),
+                user: Some(AuthUser { id: account.to_string(), email, email_confirmed_at: None.into() })
+                    .into(),
                 session: None.into(),
                 error: None.into(),
                 next_step: Some("verify_email".to_owned()).into(),

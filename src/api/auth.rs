@@ -78,7 +78,8 @@ impl Example for AuthResponse {
             })
             .into(),
             session: Some(AuthSession {
-                access_token: "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSIsImtpZCI6Ii4uLiJ9.e30.c2lnbmF0dXJl".into(),
+                access_token: "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSIsImtpZCI6Ii4uLiJ9.e30.c2lnbmF0dXJl"
+                    .into(),
                 refresh_token: "AQGTj24renw9nxBaS-HC0-QAAAAAAAAAAC4uLg".into(),
                 expires_at: 1_795_479_300,
             })

@@ -33,16 +33,16 @@ impl<'a> FromRequest<'a> for App<'a> {
 }
 
 /// Where the request comes from, as an endpoint's argument.
-pub struct From<'a>(&'a Origin);
+pub struct Client<'a>(&'a Origin);
 
-impl Deref for From<'_> {
+impl Deref for Client<'_> {
     type Target = Origin;
     fn deref(&self) -> &Origin {
         self.0
     }
 }
 
-impl<'a> FromRequest<'a> for From<'a> {
+impl<'a> FromRequest<'a> for Client<'a> {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
         let origin = request.data::<Origin>();
         Ok(Self(origin.ok_or_else(|| internal("no origin"))?))

@@ -3,7 +3,7 @@
 use poem_openapi::{Enum, Object, OpenApi};
 
 use super::Tag;
-use super::caller::{App, From, OptionalBearer};
+use super::caller::{App, Client, OptionalBearer};
 use super::instant::Instant;
 use super::payload::{Email, Json, Nullable, Query, Token};
 use super::problem::{RESEND_URL, errors, whole_seconds};
@@ -16,6 +16,7 @@ pub struct EmailVerificationsApi;
 #[derive(Object)]
 struct VerifyEmailRequest {
     /// The token in the mailed link
+    #[oai(write_only)]
     token: Token,
 }
 
@@ -99,10 +100,10 @@ impl EmailVerificationsApi {
     async fn verify(
         &self,
         app: App<'_>,
-        from: From<'_>,
+        client: Client<'_>,
         Json(body): Json<VerifyEmailRequest>,
     ) -> Result<Json<VerifyEmailResponse>, VerifyErrors> {
-        let verified = app.verify_email(body.token.expose(), &from).await?;
+        let verified = app.verify_email(body.token.expose(), &client).await?;
         Ok(Json(VerifyEmailResponse {
             success: true,
             message: "The address is confirmed. You can sign in now.".into(),
@@ -121,13 +122,14 @@ impl EmailVerificationsApi {
     async fn resend(
         &self,
         app: App<'_>,
-        from: From<'_>,
+        client: Client<'_>,
         Json(body): Json<ResendVerificationRequest>,
     ) -> Result<Json<ResendVerificationResponse>, ResendErrors> {
-        let wait = app.resend_verification(body.email.key(), &from).await?;
+        let wait = app.resend_verification(body.email.key(), &client).await?;
         Ok(Json(ResendVerificationResponse {
             success: true,
-            message: "If this address has an account that waits for confirmation, a mail is on its way".into(),
+            message: "If this address has an account that waits for confirmation, a mail is on its way"
+                .into(),
             retry_after: Some(whole_seconds(wait)).into(),
         }))
     }
@@ -140,12 +142,12 @@ impl EmailVerificationsApi {
     async fn status(
         &self,
         app: App<'_>,
-        from: From<'_>,
+        client: Client<'_>,
         OptionalBearer(caller): OptionalBearer,
         /// The address that signed up
         email: Query<Email>,
     ) -> Result<Json<VerificationStatus>, StatusErrors> {
-        let status = app.verification_status(email.0.key(), caller.as_ref(), &from).await?;
+        let status = app.verification_status(email.0.key(), caller.as_ref(), &client).await?;
         let mut answer = VerificationStatus {
             email: email.0.as_str().to_owned(),
             is_verified: false,

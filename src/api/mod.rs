@@ -1,3 +1,39 @@
-//! HTTP only: endpoint structs that mirror the contract.
+//! HTTP only: endpoint structs that mirror the contract. An endpoint takes, calls and answers; rules live in services.
 
+mod accounts;
+mod auth;
+mod caller;
+pub mod document;
+mod email_verifications;
+mod instant;
+pub mod pages;
 pub mod payload;
+pub mod problem;
+mod sessions;
+mod well_known;
+
+use poem_openapi::{ContactObject, LicenseObject, OpenApiService, Tags};
+
+/// Sections of the document.
+#[derive(Tags)]
+pub enum Tag {
+    /// Accounts and sessions: sign up, confirm the address, sign in, refresh, sign out
+    Auth,
+    /// The state of this server, and the keys that verify its tokens
+    Server,
+}
+
+/// Every operation there is. Needs no database: the document is made from the same definitions that serve requests.
+pub fn service() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
+    let operations = (
+        accounts::AccountsApi,
+        sessions::SessionsApi,
+        email_verifications::EmailVerificationsApi,
+        well_known::WellKnownApi,
+    );
+    OpenApiService::new(operations, "Latchkey", env!("CARGO_PKG_VERSION"))
+        .description(document::DESCRIPTION)
+        .license(LicenseObject::new("Apache-2.0 OR MIT").identifier("Apache-2.0 OR MIT"))
+        .contact(ContactObject::new().name("Latchkey"))
+        .server("/")
+}

@@ -224,7 +224,9 @@ impl Code {
             Self::RefreshTokenReused => {
                 "This refresh token was used before by somebody else or by an older copy of this client. The session has been ended for safety; sign in again."
             }
-            Self::EmailNotVerified => "Confirm the e-mail address first, with the link in the mail that was sent to it.",
+            Self::EmailNotVerified => {
+                "Confirm the e-mail address first, with the link in the mail that was sent to it."
+            }
             Self::AccountDisabled => "This account is disabled. Ask the operator of this service.",
             Self::WrongCurrentPassword => "The current password is wrong.",
             Self::NotFound => "There is nothing at this path.",
@@ -263,7 +265,9 @@ impl Code {
 /// How the document describes an error status.
 pub fn response(status: u16) -> MetaResponse {
     let description = match status {
-        400 => "The token is invalid, expired or used (`error` says which), or the request can't be understood",
+        400 => {
+            "The token is invalid, expired or used (`error` says which), or the request can't be understood"
+        }
         401 => "Not signed in, or the credentials are not valid",
         403 => "Signed in or known, but not allowed (`error` says why)",
         408 => "The request body did not arrive in time",
@@ -299,13 +303,13 @@ pub fn response(status: u16) -> MetaResponse {
 
 /// Declares the error answers of an operation: a type that documents these statuses and carries any [`Fault`].
 macro_rules! errors {
-    ($name:ident: $($status:literal),+) => {
+    ($name:ident: $($status:literal),*) => {
         #[derive(Debug)]
         pub struct $name($crate::api::problem::Fault);
 
         impl poem_openapi::ApiResponse for $name {
             fn meta() -> poem_openapi::registry::MetaResponses {
-                let statuses = [$($status,)+ 500, 503];
+                let statuses = [$($status,)* 500, 503];
                 poem_openapi::registry::MetaResponses {
                     responses: statuses.into_iter().map($crate::api::problem::response).collect(),
                 }

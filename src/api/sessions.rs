@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
 use super::auth::AuthResponse;
-use super::caller::{App, From};
+use super::caller::{App, Client};
 use super::payload::{Email, Json, Password, Token};
 use super::problem::errors;
 
@@ -16,24 +15,19 @@ pub struct SessionsApi;
 
 /// An address and its password
 #[derive(Object)]
-#[oai(example)]
 struct LoginRequest {
     /// The address of the account
     email: Email,
     /// Its password
+    #[oai(write_only)]
     password: Password,
-}
-
-impl Example for LoginRequest {
-    fn example() -> Self {
-        Self { email: example_email(), password: Password::from("correct horse battery".to_owned()) }
-    }
 }
 
 /// A refresh token
 #[derive(Object)]
 struct RefreshRequest {
     /// The refresh token of the last answer
+    #[oai(write_only)]
     refresh_token: Token,
 }
 
@@ -41,16 +35,13 @@ struct RefreshRequest {
 #[derive(Object)]
 struct LogoutRequest {
     /// An access token of the session, expired or not
+    #[oai(write_only)]
     access_token: Token,
 }
 
 errors!(LoginErrors: 401, 403, 408, 413, 415, 422, 429);
 errors!(RefreshErrors: 401, 408, 413, 415, 422, 429);
 errors!(LogoutErrors: 401, 408, 413, 415, 422);
-
-pub(super) fn example_email() -> Email {
-    "ada@example.com".parse().expect("an address")
-}
 
 #[OpenApi(tag = "Tag::Auth")]
 impl SessionsApi {
@@ -63,10 +54,10 @@ impl SessionsApi {
     async fn create(
         &self,
         app: App<'_>,
-        from: From<'_>,
+        client: Client<'_>,
         Json(body): Json<LoginRequest>,
     ) -> Result<Json<AuthResponse>, LoginErrors> {
-        let signed_in = app.sign_in(body.email.key(), body.password.to_password(), &from).await?;
+        let signed_in = app.sign_in(body.email.key(), body.password.into(), &client).await?;
         Ok(Json(signed_in.into()))
     }
 
@@ -78,10 +69,10 @@ impl SessionsApi {
     async fn refresh(
         &self,
         app: App<'_>,
-        from: From<'_>,
+        client: Client<'_>,
         Json(body): Json<RefreshRequest>,
     ) -> Result<Json<AuthResponse>, RefreshErrors> {
-        let signed_in = app.refresh(body.refresh_token.expose(), &from).await?;
+        let signed_in = app.refresh(body.refresh_token.expose(), &client).await?;
         Ok(Json(signed_in.into()))
     }
 
@@ -93,10 +84,10 @@ impl SessionsApi {
     async fn end(
         &self,
         app: App<'_>,
-        from: From<'_>,
+        client: Client<'_>,
         Json(body): Json<LogoutRequest>,
     ) -> Result<Json<HashMap<String, String>>, LogoutErrors> {
-        app.sign_out(body.access_token.expose(), &from).await?;
+        app.sign_out(body.access_token.expose(), &client).await?;
         Ok(Json(HashMap::from([("message".to_owned(), "Signed out".to_owned())])))
     }
 }

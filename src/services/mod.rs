@@ -55,6 +55,19 @@ impl Services {
     }
 }
 
+impl Services {
+    /// Whether this node can do its work: the database answers and a key can sign.
+    pub async fn check_ready(&self) -> Result<(), Error> {
+        self.db.ping().await?;
+        let now = self.sources.now();
+        if self.keys.status(now).iter().any(|key| key.state == "signing") {
+            Ok(())
+        } else {
+            Err(Error::Unavailable("no key can sign".into()))
+        }
+    }
+}
+
 fn hashing_params(config: &Config) -> HashingParams {
     let hashing = &config.hashing;
     HashingParams {
