@@ -38,7 +38,7 @@ def say(**event):
 
 
 class Server:
-    def __init__(self, options):
+    def __init__(self, options, directory):
         self.options = options
         self.mode = "accept"
         self.delay = 0
@@ -47,7 +47,7 @@ class Server:
         self.context = None
         if options.tls != "none":
             authority = trustme.CA()
-            self.ca = Path(tempfile.mkdtemp()) / "ca.pem"
+            self.ca = Path(directory) / "ca.pem"
             authority.cert_pem.write_to_path(str(self.ca))
             self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             authority.issue_cert(options.tls_host).configure_cert(self.context)
@@ -148,7 +148,9 @@ def main():
     # Sessions without TLS, and failed handshakes, are what some tests are about.
     warnings.simplefilter("ignore")
     logging.disable()
-    asyncio.run(Server(parser.parse_args()).serve())
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="latchkey-smtp-") as directory:
+        asyncio.run(Server(options, directory).serve())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ use tokio::{
 use super::*;
 use crate::plugins::mail::compose::tests::sample;
 
+/// The process ends when its standard input does, with this.
 struct Server {
     events: Lines<BufReader<ChildStdout>>,
     commands: ChildStdin,
@@ -29,7 +30,6 @@ impl Server {
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .unwrap();
         let events = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -121,9 +121,11 @@ async fn only_a_refusal_of_the_message_is_permanent() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_temporary() {
-    // A port that was free a moment ago, and that nobody listens on.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let transport = Smtp::from_url(&format!("smtp://127.0.0.1:{port}").parse().unwrap()).unwrap();
+    // Bound, so that nobody else gets the port, but not listening.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("smtp://{}", socket.local_addr().unwrap());
+    let transport = Smtp::from_url(&url.parse().unwrap()).unwrap();
     assert!(!send(&transport, "nobody").await.unwrap_err().permanent);
     assert!(!transport.check().await.unwrap_err().permanent);
 }
