@@ -3,14 +3,19 @@
 //! The map of the house:
 //!
 //! - [`config`]: typed settings, defaults < file < environment, validated at start
+//! - [`cli`]: the commands
 //! - [`server`]: builds the application from a [`config::Config`]; the tests build it the same way
+//! - [`api`]: HTTP only; endpoint structs that mirror the contract
 //! - [`services`]: rules and transactions
 //! - [`crypto`]: password hashing, token formats, signing keys, sealing
 //! - [`plugins`]: what a deployer adds without touching the rest
 //! - [`db`]: the doors to the database: pooled reads, grouped writes, coalesced look-ups
+//! - [`telemetry`]: logs and metrics, labelled by operation id
+//! - [`templates`]: mails and pages, inside the binary
 //! - [`clock`], [`entropy`]: time, ids and randomness
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
@@ -19,4 +24,5 @@ pub mod entropy;
 pub mod plugins;
 pub mod server;
 pub mod services;
+pub mod telemetry;
 pub mod templates;

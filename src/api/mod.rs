@@ -6,6 +6,7 @@ mod caller;
 pub mod document;
 mod email_verifications;
 mod instant;
+pub mod methods;
 pub mod pages;
 pub mod payload;
 pub mod problem;
@@ -33,7 +34,7 @@ pub fn service() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
     );
     OpenApiService::new(operations, "Latchkey", env!("CARGO_PKG_VERSION"))
         .description(document::DESCRIPTION)
-        .license(LicenseObject::new("Apache-2.0 OR MIT").identifier("Apache-2.0 OR MIT"))
+        .license(LicenseObject::new("Apache-2.0 OR MIT"))
         .contact(ContactObject::new().name("Latchkey"))
         .server("/")
 }

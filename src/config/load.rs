@@ -28,9 +28,11 @@ pub fn load(file: &Path, required: bool) -> Result<Config, ConfigErrors> {
         return Err(ConfigErrors(vec![format!("{}: no such file", file.display())]));
     }
     let mut errors = vec![];
-    let figment = Figment::from(Serialized::defaults(Config::default()))
-        .merge(Toml::file_exact(file))
-        .merge(environment(&mut errors));
+    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    if file.exists() {
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    let figment = figment.merge(environment(&mut errors));
     if let Ok(value) = figment.extract::<Value>() {
         let mut unknown = vec![];
         // The result does not matter here: the next extraction says what is wrong and where it comes from.

@@ -1,4 +1,133 @@
-//! Builds the application from a configuration and serves it.
+//! Builds the application from a configuration and serves it. The tests build it the same way.
 
+mod cors;
+mod docs;
+mod edge;
 pub mod files;
 pub mod listener;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::endpoint::BoxEndpoint;
+use poem::{EndpointExt, Route};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::clock::Sources;
+use crate::config::Config;
+use crate::db::Db;
+use crate::plugins::mail::{self, Transport};
+use crate::services::Services;
+use crate::services::signing_keys::RELOAD_EVERY;
+
+pub use listener::ShutdownReport;
+
+/// A server that is ready to serve.
+pub struct Server {
+    pub services: Arc<Services>,
+    pub address: SocketAddr,
+    listener: TcpListener,
+    transport: Arc<dyn Transport>,
+    app: BoxEndpoint<'static>,
+}
+
+impl Server {
+    /// Opens the database, brings its schema up to date, makes what is missing and binds the port. The error is a line for
+    /// the operator.
+    pub async fn start(mut config: Config, sources: Sources) -> Result<Self, String> {
+        files::private_directory(&config.data_dir)
+            .map_err(|error| format!("data_dir: {}: {error}", config.data_dir.display()))?;
+        let transport =
+            mail::from_url(config.mail_url().expose()).map_err(|error| format!("mail_url: {error}"))?;
+        let listener = TcpListener::bind(&config.listen)
+            .await
+            .map_err(|error| format!("listen: {}: {error}", config.listen))?;
+        let address = listener.local_addr().map_err(|error| format!("listen: {error}"))?;
+        // Port 0 means any; links and tokens name the one it became.
+        config.listen = address.to_string();
+        let config = Arc::new(config);
+        let db = Db::connect(&config).await.map_err(|error| format!("database_url: {error}"))?;
+        db.migrate().await.map_err(|error| schema_error(&error))?;
+        let services = Arc::new(Services::start(Arc::clone(&config), db, sources).await?);
+        let app = routes(&services).boxed();
+        Ok(Self { services, address, listener, transport, app })
+    }
+
+    /// Where mail goes, in words, without credentials.
+    #[must_use]
+    pub fn mail_goes_to(&self) -> String {
+        self.transport.describe()
+    }
+
+    /// Serves until `stop`, then finishes what is under way, within the configured bound, and closes the database.
+    pub async fn run(self, stop: CancellationToken) -> ShutdownReport {
+        let services = self.services;
+        let background = background(&services, self.transport, &stop);
+        let http = &services.config.http;
+        let report = listener::serve(
+            self.listener,
+            Arc::new(self.app),
+            http_limits(http),
+            stop,
+            Duration::from_secs(http.shutdown_seconds),
+        )
+        .await;
+        let bound = Duration::from_secs(http.shutdown_seconds);
+        if tokio::time::timeout(bound, background.join_all()).await.is_err() {
+            tracing::warn!("background work was cut short; what it had claimed will be done again");
+        }
+        services.db.clone().close().await;
+        report
+    }
+}
+
+/// Why a schema can't be used, in words: the usual reason is a database that a newer release has migrated.
+pub fn schema_error(error: &sea_orm::DbErr) -> String {
+    let text = error.to_string();
+    if text.contains("has been applied but its file is missing") {
+        return "database_url: this database belongs to a newer release of Latchkey; upgrade this one".into();
+    }
+    format!("database_url: the schema can't be brought up to date: {text}")
+}
+
+fn routes(services: &Arc<Services>) -> edge::Edge<impl poem::Endpoint + use<>> {
+    let operations = api::service();
+    let routes = docs::add(api::pages::add(Route::new())).nest("/", operations);
+    edge::Edge::new(routes, services)
+}
+
+fn http_limits(http: &crate::config::Http) -> listener::HttpLimits {
+    listener::HttpLimits {
+        max_connections: http.max_connections,
+        header_timeout: Duration::from_secs(http.header_timeout_seconds),
+        idle_timeout: Duration::from_secs(http.idle_timeout_seconds),
+        write_timeout: Duration::from_secs(http.write_timeout_seconds),
+        // The body's own time limit answers first; this one is for what hangs.
+        request_timeout: Duration::from_secs(http.body_timeout_seconds + 30),
+        max_header_bytes: http.max_header_bytes,
+        ..listener::HttpLimits::default()
+    }
+}
+
+fn background(
+    services: &Arc<Services>,
+    transport: Arc<dyn Transport>,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let (outbox, token) = (Arc::clone(services), stop.clone());
+    tasks.spawn(async move { outbox.deliver_mail(transport, token).await });
+    let (reaper, token) = (Arc::clone(services), stop.clone());
+    tasks.spawn(async move { reaper.reap_regularly(token).await });
+    let (keys, token) = (Arc::clone(services), stop.clone());
+    tasks.spawn(async move {
+        while token.run_until_cancelled(tokio::time::sleep(RELOAD_EVERY)).await.is_some() {
+            keys.keys.reload(&keys.db, keys.sources.now()).await;
+        }
+    });
+    tasks
+}

@@ -19,10 +19,10 @@ use zeroize::Zeroizing;
 
 use super::{Error, Origin, Services};
 use crate::crypto::seal::Sealer;
-use crate::plugins::mail::{Mail, SendError, Transport, compose};
+use crate::plugins::mail::{Mail, SEND_TIMEOUT, SendError, Transport, compose};
 
 /// How long a worker has a message to itself. Longer than a transport may take to give up.
-const CLAIM: Duration = Duration::from_secs(120);
+const CLAIM: Duration = SEND_TIMEOUT.saturating_add(Duration::from_secs(60));
 /// Messages claimed, and sent side by side, at a time.
 const BATCH: u64 = 16;
 /// How often a worker looks for messages that other nodes wrote or that are due again.
@@ -254,7 +254,7 @@ impl Services {
     ) -> Result<lettre::Message, String> {
         let from: Mailbox = self.config.mail_from.parse().map_err(|error| format!("mail_from: {error}"))?;
         // Stable, so that a copy sent after a crash is recognised as one.
-        let message_id = format!("<{}@{}>", message.id, from.email.domain());
+        let message_id = format!("{}@{}", message.id, from.email.domain());
         let rendered = mail.render(&self.config.product_name);
         compose(&rendered, &from, to, &message_id, date(message.created_at))
             .map_err(|error| error.to_string())

@@ -1,0 +1,160 @@
+//! `latchkey doctor`: what is wrong, and how to mend it.
+
+use std::path::Path;
+
+use crate::clock::Sources;
+use crate::config::{self, Config};
+use crate::crypto::root_key::RootKey;
+use crate::db::Db;
+use crate::plugins::mail;
+use crate::services::Services;
+
+/// Findings, printed as they come.
+#[derive(Default)]
+struct Report {
+    problems: usize,
+}
+
+impl Report {
+    fn good(&self, what: &str) {
+        println!("ok       {what}");
+    }
+
+    fn note(&self, what: &str, mend: &str) {
+        println!("note     {what}\n         {mend}");
+    }
+
+    fn bad(&mut self, what: &str, mend: &str) {
+        self.problems += 1;
+        println!("PROBLEM  {what}\n         {mend}");
+    }
+}
+
+pub async fn run(file: &Path, named: bool) -> Result<(), String> {
+    let mut report = Report::default();
+    match config::load(file, named) {
+        Err(errors) => {
+            for line in errors.0 {
+                report.bad(&line, "Mend this setting; README.md lists them all.");
+            }
+        }
+        Ok(config) => {
+            report.good("configuration");
+            settings(&config, &mut report);
+            mails(&config, &mut report).await;
+            database(config, &mut report).await;
+        }
+    }
+    match report.problems {
+        0 => Ok(()),
+        1 => Err("1 problem".into()),
+        count => Err(format!("{count} problems")),
+    }
+}
+
+fn settings(config: &Config, report: &mut Report) {
+    if !config.limits.enabled {
+        report.bad(
+            "limits are off (limits.enabled)",
+            "Passwords can be guessed at full speed. Remove the setting.",
+        );
+    }
+    let public = config.public_url();
+    if public.starts_with("http://")
+        && !["127.", "localhost", "[::1]"].iter().any(|local| public[7..].starts_with(local))
+    {
+        report.bad(
+            &format!("public_url is {public}: passwords and tokens would travel in clear"),
+            "Put a proxy with TLS in front and set LATCHKEY_PUBLIC_URL=https://…",
+        );
+    }
+    if public.starts_with("https://") && config.trusted_proxies.is_empty() {
+        report.note(
+            "no trusted proxies, though public_url is https",
+            "If a proxy terminates TLS, all clients share its address in limits and audit. Set LATCHKEY_TRUSTED_PROXIES.",
+        );
+    }
+    if config.mail_from.ends_with("@localhost>") {
+        report.note(
+            "mail_from is not set",
+            "Receivers will refuse mail from localhost. Set LATCHKEY_MAIL_FROM.",
+        );
+    }
+    #[cfg(unix)]
+    if config.root_key.is_none() {
+        use std::os::unix::fs::PermissionsExt;
+        let path = RootKey::path(config);
+        match std::fs::metadata(&path) {
+            Ok(found) if found.permissions().mode() & 0o077 != 0 => report.bad(
+                &format!("{} can be read by others", path.display()),
+                &format!("chmod 600 {}", path.display()),
+            ),
+            Ok(_) => report.good("root key"),
+            Err(_) => report.note(
+                "there is no root key yet",
+                "`latchkey serve` makes one. Keep a copy apart from the database.",
+            ),
+        }
+    }
+}
+
+async fn mails(config: &Config, report: &mut Report) {
+    let transport = match mail::from_url(config.mail_url().expose()) {
+        Ok(transport) => transport,
+        Err(error) => {
+            return report.bad(&format!("mail: {error}"), "Mend LATCHKEY_MAIL_URL.");
+        }
+    };
+    match transport.check().await {
+        Ok(()) => report.good(&format!("mail: {}", transport.describe())),
+        Err(error) => report.bad(
+            &format!("mail: {}: {error}", transport.describe()),
+            "Mails wait and are sent when this works. Check host, port, TLS and password in LATCHKEY_MAIL_URL.",
+        ),
+    }
+}
+
+async fn database(config: Config, report: &mut Report) {
+    let db = match Db::connect(&config).await {
+        Ok(db) => db,
+        Err(error) => {
+            return report.bad(
+                &format!("database: {error}"),
+                "Check that it runs, and host, name and password in LATCHKEY_DATABASE_URL.",
+            );
+        }
+    };
+    match db.migration_status().await {
+        Ok((applied, pending)) if pending.is_empty() => {
+            report.good(&format!("database: {:?}, {} migrations", db.engine(), applied.len()));
+        }
+        Ok((_, pending)) => {
+            let pending = pending.join(", ");
+            return report.note(
+                &format!("database: the schema lacks {pending}"),
+                "`latchkey serve` brings it up to date, and so does `latchkey migrate up`.",
+            );
+        }
+        Err(error) => {
+            return report.bad(&crate::server::schema_error(&error), "Nothing was changed.");
+        }
+    }
+    match Services::start(config.into(), db, Sources::system()).await {
+        Err(error) => report.bad(&error, "Use the root key that this database was made with."),
+        Ok(services) => {
+            report.good(&format!(
+                "keys: {} to verify with",
+                services.keys.public_keys(services.sources.now()).len()
+            ));
+            match services.mail_backlog().await {
+                Err(error) => report.bad(&format!("outbox: {error}"), "Check the database."),
+                Ok(backlog) if backlog.dead > 0 => report.bad(
+                    &format!("outbox: {} mails were given up, {} wait", backlog.dead, backlog.pending),
+                    "See last_error in the table outbox_messages; the log names each.",
+                ),
+                Ok(backlog) => report.good(&format!("outbox: {} mails wait", backlog.pending)),
+            }
+            services.db.close().await;
+        }
+    }
+}

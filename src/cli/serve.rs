@@ -1,0 +1,62 @@
+//! `latchkey serve`
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Sources;
+use crate::config::Config;
+use crate::server::Server;
+use crate::telemetry;
+
+pub async fn run(config: Config) -> Result<(), String> {
+    telemetry::log(&config.log);
+    let metrics = telemetry::serve_metrics(&config).await?;
+    let server = Server::start(config, Sources::system()).await?;
+    announce(&server, metrics);
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    let report = server.run(stop).await;
+    if report.aborted > 0 {
+        eprintln!("Stopped; {} connections were cut short", report.aborted);
+    } else {
+        eprintln!("Stopped");
+    }
+    Ok(())
+}
+
+/// Where everything is, for the person who has just started it.
+fn announce(server: &Server, metrics: Option<std::net::SocketAddr>) {
+    let config = &server.services.config;
+    let url = config.public_url();
+    println!("Latchkey {} listens on {}", env!("CARGO_PKG_VERSION"), server.address);
+    println!("  API    {url}");
+    println!("  Docs   {url}/docs/");
+    println!("  Mails  {}", server.mail_goes_to());
+    if let Some(address) = metrics {
+        println!("  Metrics http://{address}/metrics");
+    }
+    if !config.limits.enabled {
+        println!("  Warning: limits are off");
+    }
+}
+
+/// Ctrl-C or SIGTERM. A second one ends the process at once.
+async fn stop_on_signal(stop: CancellationToken) {
+    signal().await;
+    eprintln!("Stopping; once more to stop at once");
+    stop.cancel();
+    signal().await;
+    std::process::exit(130);
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
