@@ -12,11 +12,16 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 # A debug build applies its migrations and makes its keys at the first start.
 START_SECONDS = 60
 MAIL_SECONDS = 20
+
+
+class ServerError(Exception):
+    """The server did not do what every later step stands on."""
 
 
 class Server:
@@ -54,18 +59,20 @@ class Server:
             )
         try:
             self._wait_until_ready()
-        except BaseException:
-            self.__exit__()
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type | None = None, *_: object) -> None:
         self.process.terminate()
         try:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if error:
+            print(f"The server's log on {self.engine} ends with:\n{self.log_tail()}")
         self._folder.cleanup()
 
     def _wait_until_ready(self) -> None:
@@ -78,7 +85,7 @@ class Server:
             except OSError:
                 pass
             time.sleep(0.05)
-        raise RuntimeError(f"the server on {self.engine} did not become ready; its log ends with:\n{self.log_tail()}")
+        raise ServerError(f"the server on {self.engine} did not become ready in {START_SECONDS} s")
 
     def log_tail(self, lines: int = 30) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
@@ -94,14 +101,12 @@ class Server:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from None
+            raise ServerError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from None
 
-    def access_token(self, address: str) -> str:
-        """Signs the address up, opens the mailed link, logs in, and returns the access token."""
-        credentials = {"email": address, "password": secrets.token_urlsafe(24)}
-        self.call("POST", "/auth/signup", credentials)
-        self.call("POST", "/auth/verify-email", {"token": self.mailed_token(address)})
-        return self.call("POST", "/auth/login", credentials)["session"]["access_token"]
+    def sign_up(self, name: str) -> "Account":
+        account = Account(self, f"{name}@conformance.example", secrets.token_urlsafe(24))
+        self.call("POST", "/auth/signup", account.credentials)
+        return account
 
     def mailed_token(self, address: str) -> str:
         deadline = time.monotonic() + MAIL_SECONDS
@@ -114,7 +119,28 @@ class Server:
                 if link := re.search(r"verify-email\?token=([\w.~-]+)", body.get_content()):
                     return link[1]
             time.sleep(0.1)
-        raise RuntimeError(f"no mail with a verification link for {address} in {MAIL_SECONDS} s")
+        raise ServerError(f"no mail with a verification link for {address} in {MAIL_SECONDS} s")
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account that has signed up and not yet confirmed its address."""
+
+    server: Server
+    email: str
+    password: str
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        return {"email": self.email, "password": self.password}
+
+    def verify(self) -> "Account":
+        self.server.call("POST", "/auth/verify-email", {"token": self.server.mailed_token(self.email)})
+        return self
+
+    def log_in(self) -> dict[str, str]:
+        """A new session: access_token and refresh_token."""
+        return self.server.call("POST", "/auth/login", self.credentials)["session"]
 
 
 def new_postgres_database() -> str:
