@@ -77,7 +77,9 @@ class Server:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self.process.poll() is None:
+        while time.monotonic() < deadline:
+            if (code := self.process.poll()) is not None:
+                raise ServerError(f"`latchkey serve` on {self.engine} ended with exit code {code} before it was ready")
             try:
                 with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
                     if answer.status == 200:
@@ -85,7 +87,7 @@ class Server:
             except OSError:
                 pass
             time.sleep(0.05)
-        raise ServerError(f"the server on {self.engine} did not become ready in {START_SECONDS} s")
+        raise ServerError(f"the server on {self.engine} was not ready in {START_SECONDS} s")
 
     def log_tail(self, lines: int = 30) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
