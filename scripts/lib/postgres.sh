@@ -1,9 +1,12 @@
-# A private PostgreSQL cluster for as long as the calling script runs. Source this and install.sh, then:
+# A private PostgreSQL cluster for as long as the calling script runs. Source this, then:
 #
 #   postgres_start   sets POSTGRES_URL (a superuser, TCP on 127.0.0.1) and puts psql on the PATH
 #   postgres_stop    stops it and removes its data; call it from an EXIT trap
 #
 # Whatever server happens to run on the machine is never used.
+
+# shellcheck source=scripts/lib/install.sh
+. "${BASH_SOURCE[0]%/*}/install.sh"
 
 postgres_dir=
 postgres_bin=

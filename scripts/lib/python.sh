@@ -1,6 +1,9 @@
-# The Python tools of the tests, in an environment of their own. Source this and install.sh, then:
+# The Python tools of the tests, in an environment of their own. Source this, then:
 #
 #   python_environment   sets PYTHON to its interpreter; installs only when the requirements have changed
+
+# shellcheck source=scripts/lib/install.sh
+. "${BASH_SOURCE[0]%/*}/install.sh"
 
 python_environment() {
     local dir="${CARGO_TARGET_DIR:-$PWD/target}/python"
