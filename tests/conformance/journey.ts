@@ -10,9 +10,9 @@ import {
   emailVerify,
   passwordChange,
   profileUpdate,
-  profileView,
+  profileGet,
   sessionCreate,
-  sessionDelete,
+  sessionEnd,
   sessionRefresh,
 } from "./client/index.js";
 import { client } from "./client/client.gen.js";
@@ -64,14 +64,14 @@ const login = await step("login", sessionCreate({ body: { email, password } }));
 assert(login.session);
 accessToken = login.session.access_token;
 
-const profile = await step("profile", profileView());
+const profile = await step("profile", profileGet());
 assert.equal(profile.email, email);
 assert.equal(profile.id, login.user?.id);
 assert.equal(profile.full_name, null);
 
 const renamed = await step("patch profile", profileUpdate({ body: { full_name: "Ada Lovelace" } }));
 assert.equal(renamed.full_name, "Ada Lovelace");
-assert.equal((await step("profile again", profileView())).full_name, "Ada Lovelace");
+assert.equal((await step("profile again", profileGet())).full_name, "Ada Lovelace");
 
 const refreshed = await step("refresh", sessionRefresh({ body: { refresh_token: login.session.refresh_token } }));
 assert(refreshed.session);
@@ -84,9 +84,9 @@ await step(
 );
 assert.equal((await sessionCreate({ body: { email, password } })).response?.status, 401, "the old password");
 
-await step("logout", sessionDelete({ body: { access_token: accessToken } }));
+await step("logout", sessionEnd({ body: { access_token: accessToken } }));
 
-const after = await profileView();
+const after = await profileGet();
 assert.equal(after.response?.status, 401, "the profile after logout");
 assert.equal(after.data, undefined);
 console.log("profile after logout: 401");
