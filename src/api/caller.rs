@@ -17,6 +17,7 @@ use crate::services::{Origin, Services};
 const SCHEME: &str = "HTTPBearer";
 
 /// The services, as an endpoint's argument.
+#[derive(Clone, Copy)]
 pub struct App<'a>(&'a Arc<Services>);
 
 impl Deref for App<'_> {
@@ -33,6 +34,7 @@ impl<'a> FromRequest<'a> for App<'a> {
 }
 
 /// Where the request comes from, as an endpoint's argument.
+#[derive(Clone, Copy)]
 pub struct Client<'a>(&'a Origin);
 
 impl Deref for Client<'_> {

@@ -87,7 +87,7 @@ codes! {
 /// Something went wrong (RFC 9457)
 #[derive(Debug, Object)]
 pub struct Problem {
-    /// A URI that identifies the kind of problem
+    /// A URI that identifies the kind of problem: `urn:latchkey:error:` and the code
     #[oai(rename = "type")]
     pub kind: String,
     /// A short name of the kind of problem
@@ -207,6 +207,15 @@ pub fn whole_seconds(wait: std::time::Duration) -> u64 {
 }
 
 impl Code {
+    /// The code as it is written.
+    #[must_use]
+    pub fn name(self) -> String {
+        match poem_openapi::types::ToJSON::to_json(&self) {
+            Some(serde_json::Value::String(name)) => name,
+            _ => unreachable!("a code is written as a string"),
+        }
+    }
+
     /// What happened and what to do, in a sentence or two.
     #[must_use]
     pub fn detail(self) -> &'static str {
@@ -250,7 +259,7 @@ impl Code {
             Self::EmailNotVerified | Self::VerificationTokenExpired | Self::InvalidVerificationToken
         );
         Problem {
-            kind: "about:blank".into(),
+            kind: format!("urn:latchkey:error:{}", self.name()),
             title: self.title().into(),
             status: self.status().as_u16(),
             detail: self.detail().into(),

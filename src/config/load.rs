@@ -40,7 +40,7 @@ pub fn load(file: &Path, required: bool) -> Result<Config, ConfigErrors> {
         errors.extend(unknown.iter().map(|key| format!("{key}: unknown setting{}", origin(&figment, key))));
     }
     match figment.extract::<Config>() {
-        Err(error) => errors.extend(error.into_iter().map(line)),
+        Err(error) => errors.extend(error.into_iter().map(|error| line(&error))),
         Ok(config) => {
             errors.extend(config.validate());
             if errors.is_empty() {
@@ -136,7 +136,7 @@ fn origin(figment: &Figment, key: &str) -> String {
 }
 
 /// Figment's own wording names key and source; it must not repeat a value, which may be a secret.
-fn line(error: figment::Error) -> String {
+fn line(error: &figment::Error) -> String {
     let key = error.path.join(".");
     let kind = match &error.kind {
         figment::error::Kind::InvalidType(actual, expected) => {

@@ -138,10 +138,10 @@ impl<E> Edge<E> {
             tracing::error!(request_id, %error, "unexpected error");
         }
         let mut response = problem(code, request_id);
-        if code == Code::MethodNotAllowed {
-            if let Some(allow) = self.methods.of(path) {
-                response.headers_mut().insert(header::ALLOW, allow.clone());
-            }
+        if code == Code::MethodNotAllowed
+            && let Some(allow) = self.methods.of(path)
+        {
+            response.headers_mut().insert(header::ALLOW, allow.clone());
         }
         response
     }

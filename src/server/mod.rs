@@ -123,10 +123,14 @@ fn background(
     tasks.spawn(async move { outbox.deliver_mail(transport, token).await });
     let (reaper, token) = (Arc::clone(services), stop.clone());
     tasks.spawn(async move { reaper.reap_regularly(token).await });
-    let (keys, token) = (Arc::clone(services), stop.clone());
+    let (node, token) = (Arc::clone(services), stop.clone());
     tasks.spawn(async move {
-        while token.run_until_cancelled(tokio::time::sleep(RELOAD_EVERY)).await.is_some() {
-            keys.keys.reload(&keys.db, keys.sources.now()).await;
+        loop {
+            node.keys.reload(&node.db, node.sources.now()).await;
+            node.count_mail().await;
+            if token.run_until_cancelled(tokio::time::sleep(RELOAD_EVERY)).await.is_none() {
+                return;
+            }
         }
     });
     tasks

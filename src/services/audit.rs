@@ -100,7 +100,6 @@ impl<'a> Event<'a> {
 
 impl Services {
     /// The row of an event, made outside the transaction that writes it.
-    #[must_use]
     pub fn audit(&self, event: Event<'_>) -> Record {
         let (actor, origin) = match event.actor {
             Actor::Anonymous(origin) => ("anonymous", Some(origin)),

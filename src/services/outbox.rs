@@ -132,6 +132,20 @@ impl Services {
         Ok(Backlog { pending: count(State::Pending).await?, dead: count(State::Dead).await? })
     }
 
+    /// Shows the backlog in the metrics, if anybody looks at them.
+    pub async fn count_mail(&self) {
+        if self.config.metrics_listen.is_none() {
+            return;
+        }
+        match self.mail_backlog().await {
+            Ok(backlog) => {
+                metrics::gauge!("latchkey_mail_pending").set(backlog.pending as f64);
+                metrics::gauge!("latchkey_mail_dead").set(backlog.dead as f64);
+            }
+            Err(error) => tracing::warn!(%error, "the outbox can't be counted"),
+        }
+    }
+
     /// Sends what is due until told to stop. What is under way is finished.
     pub async fn deliver_mail(&self, transport: Arc<dyn Transport>, stop: CancellationToken) {
         loop {

@@ -17,12 +17,13 @@ use http_body_util::{BodyExt, combinators::BoxBody};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use poem::{
     Endpoint,
-    http::{self, StatusCode, Version, header, uri::Scheme},
+    http::{self, Version, header, uri::Scheme},
 };
-use serde_json::json;
+use poem_openapi::types::ToJSON;
 use tokio::time::timeout;
 
 use super::connection::{Connection, InFlight};
+use crate::api::problem::Code;
 
 /// The application's answer, or, where it has none in time, ours.
 pub(super) async fn answer<E: Endpoint + 'static>(
@@ -42,11 +43,10 @@ pub(super) async fn answer<E: Endpoint + 'static>(
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
             tracing::error!("a handler panicked");
-            problem(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "The server made a mistake.")
+            problem(Code::InternalError)
         }
         Err(_elapsed) if starving.is_some_and(|starving| starving.load(Relaxed)) => {
-            let mut response =
-                problem(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time.");
+            let mut response = problem(Code::RequestTimeout);
             // RFC 9110, section 15.5.9; HTTP/2 has no such field.
             if version < Version::HTTP_2 {
                 response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
@@ -55,11 +55,7 @@ pub(super) async fn answer<E: Endpoint + 'static>(
         }
         Err(_elapsed) => {
             tracing::error!("a request timed out");
-            let mut response = problem(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "timeout",
-                "The server took too long; try again later.",
-            );
+            let mut response = problem(Code::Unavailable);
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
             response
         }
@@ -70,16 +66,10 @@ pub(super) async fn answer<E: Endpoint + 'static>(
 }
 
 /// Problem details (RFC 9457) in the application's form, for where the application can't answer.
-fn problem(status: StatusCode, error: &str, detail: &str) -> poem::Response {
-    let body = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "detail": detail,
-        "error": error,
-        "success": false,
-    });
-    poem::Response::builder().status(status).content_type("application/problem+json").body(body.to_string())
+/// The last resort: whatever fails inside the application is answered there, under the request's id.
+fn problem(code: Code) -> poem::Response {
+    let body = code.problem("-").to_json_string();
+    poem::Response::builder().status(code.status()).content_type("application/problem+json").body(body)
 }
 
 /// A request's body that tells whether its reader is waiting for the client.
