@@ -1,5 +1,6 @@
 //! Logs and metrics. No secret, no query string and no mail address goes into either.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,10 @@ const SECONDS: [f64; 12] =
 /// Starts logging to standard error.
 pub fn log(settings: &Log) {
     let filter: Targets = settings.level.parse().unwrap_or_default();
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let format = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     let registry = tracing_subscriber::registry();
     // Set twice only by tests that start two servers.
     let _ = match settings.format {

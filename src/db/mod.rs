@@ -11,7 +11,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    RuntimeErr, Statement, TransactionTrait,
+    QueryResult, RuntimeErr, Statement, TransactionTrait,
 };
 
 use crate::config::Config;
@@ -102,6 +102,24 @@ impl Db {
                     }
                 }
             }
+        }
+    }
+
+    /// Runs one statement that is a transaction by itself, and answers its rows once it is durable.
+    pub async fn write_one<E>(&self, statement: Statement) -> Result<Vec<QueryResult>, E>
+    where
+        E: From<DbErr> + From<Overloaded> + Send + 'static,
+    {
+        match &self.writer {
+            Writer::Grouped(group) => {
+                group
+                    .write(move |transaction| {
+                        Box::pin(async move { transaction.query_all_raw(statement).await.map_err(E::from) })
+                    })
+                    .await
+            }
+            // No BEGIN and COMMIT: one round trip in place of three.
+            Writer::Pooled => Ok(self.readers.query_all_raw(statement).await?),
         }
     }
 

@@ -3,7 +3,7 @@
 use entities::{AccountId, SessionId, audit_event};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
 
-use super::{Origin, Services};
+use super::{Error, Origin, Services};
 
 /// What can happen. The text is stable: operators search for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Action {
     VerificationSent,
     ProfileUpdated,
     PasswordChanged,
+    /// Somebody signed in gave a wrong current password.
+    PasswordChangeRefused,
     PasswordRehashed,
     AccountDisabled,
     AccountEnabled,
@@ -40,6 +42,7 @@ impl Action {
             Self::VerificationSent => "account.verification_sent",
             Self::ProfileUpdated => "account.profile_updated",
             Self::PasswordChanged => "account.password_changed",
+            Self::PasswordChangeRefused => "account.password_change_refused",
             Self::PasswordRehashed => "account.password_rehashed",
             Self::AccountDisabled => "account.disabled",
             Self::AccountEnabled => "account.enabled",
@@ -119,6 +122,16 @@ impl Services {
             request_id: origin.map(|origin| origin.request_id.clone()),
             detail: event.detail.map(|detail| detail.to_string()),
         })
+    }
+
+    /// Writes an event that goes with no change, such as a refusal.
+    pub(super) async fn write_audit(&self, event: Event<'_>) -> Result<(), Error> {
+        let record = self.audit(event);
+        self.db
+            .write(move |transaction| {
+                Box::pin(async move { record.write(transaction).await.map_err(Error::from) })
+            })
+            .await
     }
 }
 

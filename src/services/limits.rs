@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, Value};
+use sea_orm::{DbBackend, Statement, Value};
 use sha2::{Digest, Sha256};
 
 use super::{Error, Services};
@@ -50,10 +50,14 @@ impl Services {
         // Always in the same order, so that two transactions can't wait for each other.
         limits.sort_unstable_by_key(|limit| limit.key);
         let now = self.sources.now().0;
-        let wait = self
-            .db
-            .write(move |transaction| Box::pin(async move { take(transaction, &limits, now).await }))
-            .await?;
+        let rows = self.db.write_one::<Error>(take(self.db.engine(), &limits, now)).await?;
+        let mut wait = None;
+        for row in rows {
+            let number = |name| row.try_get::<i64>("", name);
+            if !row.try_get::<bool>("", "allowed")? {
+                wait = wait.max(Some(span(number("tat")? + number("cost")? - number("burst")? - now)));
+            }
+        }
         match wait {
             None => Ok(()),
             Some(wait) => Err(Error::RateLimited(wait)),
@@ -74,20 +78,16 @@ impl Services {
             return Ok(span(first));
         }
         let now = self.sources.now().0;
-        let (allowed, tat) = self
-            .db
-            .write(move |transaction| {
-                Box::pin(
-                    async move { grow(transaction, &key, now, first, longest).await.map_err(Error::from) },
-                )
-            })
-            .await?;
-        if allowed { Ok(span(tat - now)) } else { Err(Error::RateLimited(span(tat - now))) }
+        let rows = self.db.write_one::<Error>(grow(self.db.engine(), &key, now, first, longest)).await?;
+        let row =
+            rows.first().ok_or_else(|| Error::Internal("the limit just written is not there".into()))?;
+        let wait = span(row.try_get::<i64>("", "tat")? - now);
+        if row.try_get("", "allowed")? { Ok(wait) } else { Err(Error::RateLimited(wait)) }
     }
 }
 
-/// Takes one from each limit in one statement; the answer is how long to wait when one had none left.
-async fn take(db: &DatabaseTransaction, limits: &[Limit], now: i64) -> Result<Option<Duration>, Error> {
+/// Takes one from each limit, where there is one left.
+fn take(engine: DbBackend, limits: &[Limit], now: i64) -> Statement {
     let mut values: Vec<Value> = vec![now.into()];
     let mut rows = vec![];
     for Limit { key, rate } in limits {
@@ -108,29 +108,11 @@ async fn take(db: &DatabaseTransaction, limits: &[Limit], now: i64) -> Result<Op
          RETURNING tat, cost, burst, allowed",
         rows.join(", ")
     );
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-    let mut wait = None;
-    for row in db.query_all_raw(statement).await? {
-        let (tat, cost, burst, allowed): (i64, i64, i64, bool) = (
-            row.try_get("", "tat")?,
-            row.try_get("", "cost")?,
-            row.try_get("", "burst")?,
-            row.try_get("", "allowed")?,
-        );
-        if !allowed {
-            wait = wait.max(Some(span(tat + cost - burst - now)));
-        }
-    }
-    Ok(wait)
+    Statement::from_sql_and_values(engine, sql, values)
 }
 
-async fn grow(
-    db: &DatabaseTransaction,
-    key: &[u8; 32],
-    now: i64,
-    first: i64,
-    longest: i64,
-) -> Result<(bool, i64), DbErr> {
+/// Starts the next wait, unless one is running.
+fn grow(engine: DbBackend, key: &[u8; 32], now: i64, first: i64, longest: i64) -> Statement {
     // The row's own cost is the wait in force; the reaper forgets it after a quiet day.
     let sql = "INSERT INTO rate_limits (key, tat, cost, burst, allowed) VALUES ($1, $2, $3, 0, TRUE)
          ON CONFLICT (key) DO UPDATE SET
@@ -142,11 +124,7 @@ async fn grow(
          RETURNING allowed, tat";
     let values: [Value; 5] =
         [key.to_vec().into(), (now + first).into(), first.into(), now.into(), longest.into()];
-    let row = db
-        .query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values))
-        .await?
-        .ok_or_else(|| DbErr::RecordNotFound("the limit just written".into()))?;
-    Ok((row.try_get("", "allowed")?, row.try_get("", "tat")?))
+    Statement::from_sql_and_values(engine, sql, values)
 }
 
 fn millis(seconds: u64) -> i64 {

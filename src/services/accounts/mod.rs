@@ -91,6 +91,10 @@ impl Services {
             .await?
             .ok_or(Error::InvalidAccessToken)?;
         if !self.hasher.verify(current, Some(&row.password_hash.0)).await?.matches {
+            let refused = Event::new(Action::PasswordChangeRefused, Actor::Account(origin))
+                .account(account)
+                .session(session, caller.claims.aal);
+            self.write_audit(refused).await?;
             return Err(Error::WrongCurrentPassword);
         }
         let hash = self.hasher.hash(new).await?;

@@ -83,12 +83,7 @@ impl Services {
                 let mut event = Event::new(Action::SignInFailed, Actor::Anonymous(origin))
                     .detail(serde_json::json!({ "reason": reason(&refusal) }));
                 event.account = found.map(|account| account.id);
-                let record = self.audit(event);
-                self.db
-                    .write(move |transaction| {
-                        Box::pin(async move { record.write(transaction).await.map_err(Error::from) })
-                    })
-                    .await?;
+                self.write_audit(event).await?;
                 Err(refusal)
             }
         }
