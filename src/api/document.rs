@@ -16,6 +16,7 @@ Send access tokens as `Authorization: Bearer …`; they live 15 minutes and are 
 pub fn generate() -> Value {
     let mut document: Value =
         serde_json::from_str(&super::service().spec()).expect("poem-openapi writes JSON");
+    describe_answers(&mut document);
     allow_anonymous(&mut document);
     document
 }
@@ -26,14 +27,29 @@ pub fn generate_yaml() -> String {
     serde_norway::to_string(&generate()).expect("JSON can be written as YAML")
 }
 
-/// Operations without a security scheme say so; some linters and generators take silence for an omission.
-fn allow_anonymous(document: &mut Value) {
-    let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
-    for operation in paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
-        if let Some(operation) =
-            operation.as_object_mut().filter(|operation| !operation.contains_key("security"))
-        {
-            operation.insert("security".into(), Value::Array(vec![]));
+/// A successful answer is described by what it holds.
+fn describe_answers(document: &mut Value) {
+    let schemas = document["components"]["schemas"].clone();
+    for operation in operations(document) {
+        for answer in operation["responses"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
+            if answer["description"] == "" {
+                let schema = &answer["content"]["application/json"]["schema"];
+                let name =
+                    schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+                answer["description"] = schemas[name]["description"].as_str().unwrap_or("Done").into();
+            }
         }
     }
+}
+
+/// Operations without a security scheme say so; some linters and generators take silence for an omission.
+fn allow_anonymous(document: &mut Value) {
+    for operation in operations(document).filter_map(Value::as_object_mut) {
+        operation.entry("security").or_insert_with(|| Value::Array(vec![]));
+    }
+}
+
+fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut())
 }

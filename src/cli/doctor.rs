@@ -74,6 +74,12 @@ fn settings(config: &Config, report: &mut Report) {
             "If a proxy terminates TLS, all clients share its address in limits and audit. Set LATCHKEY_TRUSTED_PROXIES.",
         );
     }
+    if let Some(host) = remote_database_without_tls(config) {
+        report.bad(
+            &format!("the connection to the database on {host} may be in clear or to an impostor"),
+            "Add ?sslmode=verify-full to LATCHKEY_DATABASE_URL (and sslrootcert=… for a private authority).",
+        );
+    }
     if config.mail_from.ends_with("@localhost>") {
         report.note(
             "mail_from is not set",
@@ -96,6 +102,18 @@ fn settings(config: &Config, report: &mut Report) {
             ),
         }
     }
+}
+
+/// The host of a PostgreSQL server on another machine whose certificate is not verified.
+fn remote_database_without_tls(config: &Config) -> Option<String> {
+    let url = url::Url::parse(config.database_url().expose())
+        .ok()
+        .filter(|url| url.scheme().starts_with("postgres"))?;
+    let host = url.host_str()?.to_owned();
+    let local = host == "localhost"
+        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let verified = url.query_pairs().any(|(key, value)| key == "sslmode" && value == "verify-full");
+    (!local && !verified).then_some(host)
 }
 
 async fn mails(config: &Config, report: &mut Report) {

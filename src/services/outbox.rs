@@ -150,7 +150,7 @@ impl Services {
     pub async fn deliver_mail(&self, transport: Arc<dyn Transport>, stop: CancellationToken) {
         loop {
             match self.deliver_batch(&transport).await {
-                Ok(BATCH..) => continue,
+                Ok(BATCH..) if !stop.is_cancelled() => continue,
                 Ok(_) => {}
                 Err(error) => tracing::warn!(?error, "the outbox can't be read"),
             }
