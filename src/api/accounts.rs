@@ -63,7 +63,8 @@ impl From<&State> for UserProfile {
 #[oai(example)]
 struct ProfileUpdate {
     /// What the person is called
-    #[oai(validator(min_length = 1, max_length = 200))]
+    // No control characters: PostgreSQL can't store NUL, and the others break lines in logs and mails.
+    #[oai(validator(min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1F\x7F]*$"))]
     full_name: Patch<String>,
     /// A picture, by https
     avatar_url: Patch<HttpsUrl>,

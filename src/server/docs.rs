@@ -39,7 +39,7 @@ pub fn add(routes: Route) -> Route {
 #[handler]
 fn home() -> Response {
     // The page's own links are relative: without the slash they would lead nowhere.
-    Response::builder().status(StatusCode::PERMANENT_REDIRECT).header(header::LOCATION, "/docs/").finish()
+    Response::builder().status(StatusCode::TEMPORARY_REDIRECT).header(header::LOCATION, "/docs/").finish()
 }
 
 #[handler]
