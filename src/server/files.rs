@@ -1,19 +1,66 @@
 //! Files that only the server's own user may read.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+
+use crate::entropy::Entropy;
 
 /// Makes the directory (0700) if it isn't there.
 pub fn private_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Writes a file (0600) that must not exist yet, and returns once it is on the disk.
+/// Makes a file (0600) that must not exist yet, and returns once it is on the disk. It is there whole or not at all,
+/// whoever looks and whenever the process dies.
 pub fn create_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{:016x}", u64::from_le_bytes(Entropy.bytes())));
+    let draft = path.with_file_name(name);
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        // Unlike a rename, it fails when the name is taken.
+        fs::hard_link(&draft, path)
+    })();
+    let removed = fs::remove_file(&draft);
+    written.and(removed)?;
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn of_many_who_make_a_file_one_does_and_all_find_it_whole() {
+        let directory =
+            std::env::temp_dir().join(format!("latchkey-{:016x}", u64::from_le_bytes(Entropy.bytes())));
+        private_directory(&directory).unwrap();
+        let path = directory.join("root.key");
+        let start = Barrier::new(16);
+        let made: Vec<bool> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..16u8)
+                .map(|number| {
+                    let (path, start) = (&path, &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        let made = create_private(path, &[number; 4096]).is_ok();
+                        assert_eq!(fs::read(path).unwrap().len(), 4096);
+                        made
+                    })
+                })
+                .collect();
+            workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+        });
+        assert_eq!(made.iter().filter(|made| **made).count(), 1);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing is left over");
+        fs::remove_dir_all(&directory).unwrap();
+    }
 }
