@@ -131,7 +131,12 @@ impl Db {
     /// Applies what is missing of the schema. Several nodes may start at once: one migrates, the others wait.
     pub async fn migrate(&self) -> Result<(), DbErr> {
         match &self.writer {
-            Writer::Grouped(group) => Migrator::up(group.connection(), None).await,
+            Writer::Grouped(group) => {
+                // In one transaction: a process that dies leaves all of it or nothing.
+                let lock = group.connection().begin_with_options(writer::immediate()).await?;
+                Migrator::up(&lock, None).await?;
+                lock.commit().await
+            }
             Writer::Pooled => {
                 let lock = self.readers.begin().await?;
                 let statement = format!(

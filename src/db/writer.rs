@@ -98,13 +98,17 @@ async fn run(connection: DatabaseConnection, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
-async fn commit(connection: &DatabaseConnection, jobs: impl ExactSizeIterator<Item = Job>) {
-    let immediate = TransactionOptions {
-        // A transaction that starts by reading could find another process's write in its way.
+/// A transaction that has the lock from its start: one that starts by reading could find another process's write in its
+/// way.
+pub(super) fn immediate() -> TransactionOptions {
+    TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
-    };
-    let transaction = match connection.begin_with_options(immediate).await {
+    }
+}
+
+async fn commit(connection: &DatabaseConnection, jobs: impl ExactSizeIterator<Item = Job>) {
+    let transaction = match connection.begin_with_options(immediate()).await {
         Ok(transaction) => transaction,
         Err(error) => {
             tracing::error!(%error, "begin");
