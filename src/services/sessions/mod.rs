@@ -9,8 +9,8 @@ use entities::session::RevocationReason;
 use entities::{AccountId, SessionId, Timestamp, account, session};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait,
-    IntoActiveModel, QueryFilter, Statement,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
+    ExprTrait, IntoActiveModel, QueryFilter, Statement,
 };
 use uuid::Uuid;
 
@@ -264,17 +264,23 @@ pub(super) async fn insert(db: &impl ConnectionTrait, session: session::Model) -
 }
 
 /// Inserts a session only while the account is as it was when the password was checked: neither disabled nor given
-/// another password in between. Hashing takes long enough for both.
+/// another password in between. Hashing takes long enough for both. The lock on PostgreSQL makes such a change wait until
+/// the session is there for it to end.
 async fn insert_if_unchanged(
     db: &DatabaseTransaction,
     session: session::Model,
     proven: &account::PasswordHash,
 ) -> Result<bool, DbErr> {
-    let sql =
+    let lock = match db.get_database_backend() {
+        DbBackend::Postgres => "FOR SHARE",
+        _ => "",
+    };
+    let sql = format!(
         "INSERT INTO sessions (id, account_id, counter, rotated_at, refresh_tat, created_at, expires_at,
-                 idle_expires_at, aal, amr, auth_time, ip, user_agent)
-               SELECT $1, a.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM accounts a
-               WHERE a.id = $2 AND a.disabled_at IS NULL AND a.password_hash = $14";
+           idle_expires_at, aal, amr, auth_time, ip, user_agent)
+         SELECT $1, a.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM accounts a
+         WHERE a.id = $2 AND a.disabled_at IS NULL AND a.password_hash = $14 {lock}"
+    );
     let values: [sea_orm::Value; 14] = [
         session.id.into(),
         session.account_id.into(),
