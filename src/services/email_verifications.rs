@@ -78,13 +78,15 @@ impl Services {
         self.db
             .write(move |transaction| {
                 Box::pin(async move {
-                    let Some(account) = consume(transaction, &hash, now).await? else {
+                    // The account first, as a sign-up that replaces it does, or each could wait for the other.
+                    let confirmed = confirm(transaction, &hash, now).await?;
+                    let consumed = consume(transaction, &hash, now).await?;
+                    let Some(verified) = confirmed.filter(|_| consumed) else {
                         return Err(explain(transaction, hash, now).await?);
                     };
-                    let email = confirm(transaction, account, now).await?;
-                    record.0.account_id = Some(account);
+                    record.0.account_id = Some(verified.account);
                     record.write(transaction).await?;
-                    Ok(Verified { account, email })
+                    Ok(verified)
                 })
             })
             .await
@@ -129,14 +131,17 @@ impl Services {
             .db
             .write(move |transaction| {
                 Box::pin(async move {
+                    // First the one that needs the account, which a sign-up that replaces it takes first as well.
+                    let id = row.id;
+                    insert(transaction, row).await?;
                     email_verification::Entity::update_many()
                         .col_expr(email_verification::Column::SupersededAt, Expr::value(now))
                         .filter(email_verification::Column::AccountId.eq(account.id))
+                        .filter(email_verification::Column::Id.ne(id))
                         .filter(email_verification::Column::UsedAt.is_null())
                         .filter(email_verification::Column::SupersededAt.is_null())
                         .exec(transaction)
                         .await?;
-                    insert(transaction, row).await?;
                     mail.write(transaction).await?;
                     record.write(transaction).await?;
                     Ok(())
@@ -188,24 +193,28 @@ pub(super) async fn insert(db: &impl ConnectionTrait, row: email_verification::M
     email_verification::Entity::insert(row).exec_without_returning(db).await.map(drop)
 }
 
-/// Uses the token up, if it can be used.
-async fn consume(db: &impl ConnectionTrait, hash: &[u8], now: Timestamp) -> Result<Option<AccountId>, DbErr> {
-    let sql = "UPDATE email_verifications SET used_at = $1 WHERE token_hash = $2 AND used_at IS NULL
-               AND superseded_at IS NULL AND expires_at > $1 RETURNING account_id";
+/// A token that can be used at `$1`.
+const USABLE: &str = "token_hash = $2 AND used_at IS NULL AND superseded_at IS NULL AND expires_at > $1";
+
+/// Confirms the address of the account that the token is for, if it can be used.
+async fn confirm(db: &impl ConnectionTrait, hash: &[u8], now: Timestamp) -> Result<Option<Verified>, DbErr> {
+    let sql = format!(
+        "UPDATE accounts SET email_verified_at = COALESCE(email_verified_at, $1), updated_at = $1
+         WHERE id = (SELECT account_id FROM email_verifications WHERE {USABLE}) RETURNING id, email"
+    );
     let values: [Value; 2] = [now.into(), hash.to_vec().into()];
     let row =
         db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    row.map(|row| row.try_get("", "account_id")).transpose()
+    row.map(|row| Ok(Verified { account: row.try_get("", "id")?, email: row.try_get("", "email")? }))
+        .transpose()
 }
 
-async fn confirm(db: &impl ConnectionTrait, account: AccountId, now: Timestamp) -> Result<String, DbErr> {
-    let sql = "UPDATE accounts SET email_verified_at = COALESCE(email_verified_at, $1), updated_at = $1
-               WHERE id = $2 RETURNING email";
-    let values: [Value; 2] = [now.into(), account.into()];
-    db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values))
-        .await?
-        .ok_or_else(|| DbErr::RecordNotFound("the account of a verification".into()))?
-        .try_get("", "email")
+/// Uses the token up; answers whether it still could be.
+async fn consume(db: &impl ConnectionTrait, hash: &[u8], now: Timestamp) -> Result<bool, DbErr> {
+    let sql = format!("UPDATE email_verifications SET used_at = $1 WHERE {USABLE}");
+    let values: [Value; 2] = [now.into(), hash.to_vec().into()];
+    let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Whoever holds all 256 bits may know what became of them; nobody else learns anything.
