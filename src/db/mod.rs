@@ -196,6 +196,8 @@ fn sqlite_options(url: &str, connections: u32, writes: bool) -> ConnectOptions {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(PATIENCE)
+            // What a savepoint may have to put back is kept in memory, not in a file.
+            .pragma("temp_store", "MEMORY")
             .pragma("query_only", if writes { "OFF" } else { "ON" })
     });
     options
