@@ -22,6 +22,7 @@ pub mod crypto;
 pub mod db;
 pub mod entropy;
 pub mod plugins;
+pub mod secret;
 pub mod server;
 pub mod services;
 pub mod telemetry;

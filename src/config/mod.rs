@@ -4,7 +4,6 @@
 //! `LATCHKEY_LIMITS__ENABLED=false`. For any of them, `…_FILE` names a file that holds the value instead.
 
 mod load;
-mod secret;
 mod validate;
 
 use std::path::PathBuf;
@@ -12,8 +11,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use crate::secret::Secret;
 pub use load::{ConfigErrors, load};
-pub use secret::Secret;
 
 /// Everything an operator can set. The doc comment of a field is its documentation: what, unit, default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -307,7 +306,7 @@ impl Config {
     #[must_use]
     pub fn database_url(&self) -> Secret {
         self.database_url.clone().unwrap_or_else(|| {
-            Secret::from(format!("sqlite://{}", self.data_dir.join("latchkey.db").display()))
+            Secret::new(format!("sqlite://{}", self.data_dir.join("latchkey.db").display()))
         })
     }
 
@@ -316,7 +315,7 @@ impl Config {
     pub fn mail_url(&self) -> Secret {
         self.mail_url.clone().unwrap_or_else(|| {
             let directory = std::path::absolute(self.data_dir.join("mail")).unwrap_or_else(|_| "mail".into());
-            Secret::from(format!("file://{}", directory.display()))
+            Secret::new(format!("file://{}", directory.display()))
         })
     }
 

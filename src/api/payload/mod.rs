@@ -35,6 +35,6 @@ pub use self::{
     nullable::{Nullable, Patch},
     query::Query,
     scalar::Phone,
-    secret::{NewPassword, Password, Secret, Token},
+    secret::{NewPassword, Password, Token},
     violation::{HttpValidationError, Location, Rejection, Violation},
 };

@@ -1,34 +1,10 @@
 //! Secrets in requests: never shown, wiped from memory when dropped.
 
-use std::fmt;
-
 use poem_openapi::registry::MetaSchema;
-use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{scalar::string_type, violation::Mistake};
 use crate::crypto::password;
-
-/// A string that `Debug` redacts and that is wiped when it goes.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes over the string; other copies are the caller's business.
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The secret itself, for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+use crate::secret::Secret;
 
 /// A string type for secrets in requests. None has `ToJSON`, so a member of this type compiles only with
 /// `#[oai(write_only)]`, and no answer can repeat it.
@@ -42,11 +18,6 @@ macro_rules! secret_type {
             /// The secret itself, for the one place that needs it.
             pub fn expose(&self) -> &str {
                 self.0.expose()
-            }
-
-            /// Hands the secret over without a copy.
-            pub fn into_secret(self) -> Secret {
-                self.0
             }
 
             fn parse(text: String) -> Result<Self, Mistake> {
