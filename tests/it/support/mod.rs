@@ -1,0 +1,39 @@
+//! The test application and those who act on it.
+
+mod app;
+mod client;
+mod clock;
+mod database;
+#[macro_use]
+mod engines;
+mod mail;
+mod node;
+mod user;
+
+pub use app::App;
+pub use client::{Answer, Client, send};
+pub use clock::ManualClock;
+pub use database::{Database, Engine};
+pub use engines::On;
+pub use mail::Mail;
+pub use node::{Node, Output};
+pub use user::{PASSWORD, User};
+
+/// How clients reach every server under test, whatever its port: links and tokens name it.
+pub const PUBLIC_URL: &str = "http://id.example.com";
+
+/// The longest that anything is waited for.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Asks until there is an answer; fails when there is none for [`PATIENCE`].
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}

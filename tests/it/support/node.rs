@@ -1,0 +1,141 @@
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::{Client, Database, PATIENCE, PUBLIC_URL};
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    #[track_caller]
+    pub fn assert_success(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
+    /// Demands that the command failed and said why in these words, in a line or two.
+    #[track_caller]
+    pub fn assert_failure(self, words: &str) -> Self {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        assert!(self.stderr.contains(words), "`{words}` expected in {self:?}");
+        assert!(self.stderr.lines().all(|line| line.starts_with("error: ")), "{self:?}");
+        self
+    }
+}
+
+impl Database {
+    /// The real binary with the settings of a test, on this database and data directory.
+    pub fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_latchkey"));
+        // Away from settings that lie about: the developer's own environment and file.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LATCHKEY_")) {
+            command.env_remove(name);
+        }
+        command.current_dir(self.directory.path()).args(arguments);
+        command.env("LATCHKEY_DATA_DIR", self.directory.path()).env("LATCHKEY_DATABASE_URL", self.url());
+        command.env("LATCHKEY_LISTEN", "127.0.0.1:0").env("LATCHKEY_PUBLIC_URL", PUBLIC_URL);
+        for (name, value) in environment {
+            match *value {
+                "" => command.env_remove(name),
+                value => command.env(name, value),
+            };
+        }
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs the real binary to its end. An empty value removes a variable.
+    pub async fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let output = timeout(PATIENCE, self.command(arguments, environment).output()).await;
+        let output = output.unwrap_or_else(|_| panic!("{arguments:?} does not end")).unwrap();
+        Output {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// A server that is a process of its own, on the system's clock.
+pub struct Node {
+    pub address: SocketAddr,
+    pub announced: String,
+    log: PathBuf,
+    process: Child,
+}
+
+impl Node {
+    /// Starts `latchkey serve` and waits until it listens.
+    pub async fn serve(database: &Database, environment: &[(&str, &str)]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let log = database.directory.path().join(format!("node-{number}.log"));
+        let mut process = database
+            .command(&["serve"], environment)
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let metrics = environment.iter().any(|(name, _)| *name == "LATCHKEY_METRICS_LISTEN");
+        let last = if metrics { "  Metrics" } else { "  Mails" };
+        let mut announced = String::new();
+        let mut address = None;
+        let listening = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                announced.push_str(&line);
+                announced.push('\n');
+                if let Some((_, found)) = line.split_once(" listens on ") {
+                    address = Some(found.parse().unwrap());
+                }
+                if line.starts_with(last) {
+                    break;
+                }
+            }
+        };
+        timeout(PATIENCE, listening).await.expect("the server starts");
+        let address = address.unwrap_or_else(|| {
+            panic!("the server did not start: {}", std::fs::read_to_string(&log).unwrap())
+        });
+        // What else it prints must find a reader.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { address, announced, log, process }
+    }
+
+    pub fn anonymous(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    pub fn log_file(&self) -> PathBuf {
+        self.log.clone()
+    }
+
+    /// What it has written to standard error so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// `kill -9`: no chance to say goodbye.
+    pub async fn kill(mut self) {
+        self.process.kill().await.unwrap();
+    }
+
+    /// Asks it to stop, as an init system does; answers the exit code.
+    pub async fn terminate(mut self) -> Option<i32> {
+        let id = self.process.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+        timeout(PATIENCE, self.process.wait()).await.expect("the server stops").unwrap().code()
+    }
+}
