@@ -78,6 +78,10 @@ pub fn kid(token: &str) -> Option<String> {
         return None;
     }
     let header = decode_header(token).ok()?;
+    // An extension that must be understood is not understood here (RFC 7515, 4.1.11).
+    if header.crit.is_some() {
+        return None;
+    }
     header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE)).then_some(header.kid).flatten()
 }
 
