@@ -4,10 +4,11 @@
 use askama::Template;
 use poem::http::{StatusCode, header};
 use poem::web::{Form, Query};
-use poem::{Response, Route, get, handler};
+use poem::{FromRequest, Request, RequestBody, Response, Route, get, handler};
 use serde::Deserialize;
 
 use super::caller::{App, Client};
+use super::payload::read_body;
 use crate::services::Error;
 use crate::templates::pages::{CONTENT_SECURITY_POLICY, Outcome, VerifyEmail, VerifyEmailDone};
 
@@ -15,6 +16,17 @@ use crate::templates::pages::{CONTENT_SECURITY_POLICY, Outcome, VerifyEmail, Ver
 struct Link {
     #[serde(default)]
     token: String,
+}
+
+/// A page's form, read within the limits of every body; poem's own reads whatever comes.
+struct Bounded<T>(T);
+
+impl<'a, T: serde::de::DeserializeOwned> FromRequest<'a> for Bounded<T> {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let mut read = RequestBody::new(read_body(request, body).await?.to_vec().into());
+        let Form(form) = Form::from_request(request, &mut read).await?;
+        Ok(Self(form))
+    }
 }
 
 /// Adds the pages to the routes.
@@ -28,7 +40,11 @@ fn show_verify_email(app: App<'_>, Query(link): Query<Link>) -> poem::Result<Res
 }
 
 #[handler]
-async fn verify_email(app: App<'_>, client: Client<'_>, Form(link): Form<Link>) -> poem::Result<Response> {
+async fn verify_email(
+    app: App<'_>,
+    client: Client<'_>,
+    Bounded(link): Bounded<Link>,
+) -> poem::Result<Response> {
     let (status, outcome) = match app.verify_email(&link.token, &client).await {
         Ok(_) => (StatusCode::OK, Outcome::Verified),
         Err(Error::ExpiredVerificationToken) => (StatusCode::BAD_REQUEST, Outcome::Expired),

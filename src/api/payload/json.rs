@@ -87,9 +87,7 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Json<T> {
         if !request.content_type().is_some_and(is_json) {
             return Err(Rejection::UnsupportedMediaType.into());
         }
-        let limits = request.data::<BodyLimits>().copied().unwrap_or_default();
-        let bytes = read(request, body.take()?, limits).await?;
-        Ok(Self(parse(&bytes)?))
+        Ok(Self(parse(&read_body(request, body).await?)?))
     }
 }
 
@@ -124,6 +122,12 @@ fn is_json(content_type: &str) -> bool {
 /// What is set aside for a body before any of it has come, in bytes. A body within it is never moved, so that wiping it
 /// wipes its only copy.
 const RESERVED: usize = 4096;
+
+/// Reads the whole body of a request within the limits set for it.
+pub async fn read_body(request: &Request, body: &mut RequestBody) -> Result<Zeroizing<Vec<u8>>> {
+    let limits = request.data::<BodyLimits>().copied().unwrap_or_default();
+    Ok(read(request, body.take()?, limits).await?)
+}
 
 /// Reads the whole body within the limits. A declared length only refuses early; the bytes that come are counted.
 async fn read(request: &Request, body: Body, limits: BodyLimits) -> Result<Zeroizing<Vec<u8>>, Rejection> {

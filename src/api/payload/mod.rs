@@ -31,7 +31,7 @@ pub use self::{
     bounded::Bounded,
     email::{Email, EmailError},
     https_url::HttpsUrl,
-    json::{BodyLimits, Json},
+    json::{BodyLimits, Json, read_body},
     nullable::{Nullable, Patch},
     query::Query,
     scalar::Phone,
