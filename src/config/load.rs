@@ -143,7 +143,11 @@ fn line(error: &figment::Error) -> String {
             format!("expected {expected}, found {}", kind_of(actual))
         }
         figment::error::Kind::InvalidValue(_, expected) => format!("expected {expected}"),
-        other => other.to_string(),
+        // TOML shows the line at fault, which may hold a secret: where it is and what is wrong must do.
+        other => {
+            let text = other.to_string();
+            text.lines().filter(|line| !line.contains('|')).collect::<Vec<_>>().join(": ")
+        }
     };
     let source = error.metadata.as_ref().map_or_else(String::new, |metadata| match &metadata.source {
         Some(source) => format!(" (in {source})"),
