@@ -60,6 +60,15 @@ impl Db {
                 DbErr::Conn(RuntimeErr::Internal(format!("{}: {error}", directory.display())))
             })?;
         }
+        // SQLite would let the umask decide who reads it; its other files take after this one.
+        if !path.is_empty() && !path.contains([':', '%']) {
+            match crate::server::files::create_private(Path::new(path), b"") {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                    return Err(DbErr::Conn(RuntimeErr::Internal(format!("{path}: {error}"))));
+                }
+                _ => {}
+            }
+        }
         let writer = Database::connect(sqlite_options(url, 1, true)).await?;
         let readers = Database::connect(sqlite_options(url, connections.min(8), false)).await?;
         Ok(Self { readers, writer: Writer::Grouped(writer::GroupCommit::spawn(writer)) })
