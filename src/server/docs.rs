@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use poem::http::{StatusCode, header};
 use poem::web::Path;
-use poem::{Response, Route, get, handler};
+use poem::{Response, Route, RouteMethod, get, handler};
 use utoipa_swagger_ui::Config;
 
 use crate::api::document;
@@ -28,16 +28,20 @@ static SWAGGER: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 /// Adds the document and the page to the routes.
 pub fn add(routes: Route) -> Route {
     routes
-        .at("/", get(home))
         .at("/openapi.yaml", get(yaml))
         .at("/openapi.json", get(json))
-        .at("/docs", get(home))
+        .at("/docs", home())
         .at("/docs/", get(index))
         .at("/docs/*file", get(file))
 }
 
+/// Leads to the page.
+pub fn home() -> RouteMethod {
+    get(redirect)
+}
+
 #[handler]
-fn home() -> Response {
+fn redirect() -> Response {
     // The page's own links are relative: without the slash they would lead nowhere.
     Response::builder().status(StatusCode::TEMPORARY_REDIRECT).header(header::LOCATION, "/docs/").finish()
 }

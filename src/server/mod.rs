@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
-use poem::{EndpointExt, Route};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -94,8 +94,14 @@ pub fn schema_error(error: &sea_orm::DbErr) -> String {
     format!("database_url: the schema can't be brought up to date: {text}")
 }
 
-fn routes(services: &Arc<Services>) -> edge::Edge<impl poem::Endpoint + use<>> {
-    let operations = api::service();
+fn routes(services: &Arc<Services>) -> edge::Edge<impl Endpoint + use<>> {
+    // Nested at the root, they are asked for "/" too, before the routes beside them.
+    let operations = api::service().into_endpoint().around(|operations, request| async move {
+        match request.uri().path() {
+            "/" => docs::home().call(request).await,
+            _ => operations.call(request).await.map(poem::IntoResponse::into_response),
+        }
+    });
     let routes = docs::add(api::pages::add(Route::new())).nest("/", operations);
     edge::Edge::new(routes, services)
 }
