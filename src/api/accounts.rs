@@ -4,7 +4,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
-use super::auth::{AuthResponse, AuthUser};
+use super::auth::{AuthResponse, AuthUser, EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::caller::{App, Bearer, Client};
 use super::instant::Instant;
 use super::payload::{Email, HttpsUrl, Json, NewPassword, Nullable, Password, Patch, Phone};
@@ -27,6 +27,7 @@ struct SignupRequest {
 
 /// What an account says of its owner
 #[derive(Debug, Object)]
+#[oai(example)]
 struct UserProfile {
     /// Id of the account
     id: String,
@@ -42,6 +43,20 @@ struct UserProfile {
     created_at: Instant,
     /// When it last changed
     updated_at: Instant,
+}
+
+impl Example for UserProfile {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID.into(),
+            email: "ada@example.com".into(),
+            full_name: Some("Ada Lovelace".to_owned()).into(),
+            avatar_url: None.into(),
+            phone: Some("+442079460958".to_owned()).into(),
+            created_at: EXAMPLE_INSTANT,
+            updated_at: EXAMPLE_INSTANT,
+        }
+    }
 }
 
 impl From<&State> for UserProfile {
@@ -91,12 +106,21 @@ struct PasswordChange {
 
 /// It is done
 #[derive(Debug, Object)]
+#[oai(example)]
 pub(super) struct Done {
     /// Always true
     success: bool,
     /// What was done, for a person
     message: String,
 }
+
+impl Example for Done {
+    fn example() -> Self {
+        Self { success: true, message: PASSWORD_CHANGED.into() }
+    }
+}
+
+const PASSWORD_CHANGED: &str = "The password is changed and all other sessions have been ended";
 
 errors!(SignupErrors: 408, 413, 415, 422, 429);
 errors!(ProfileErrors: 401);
@@ -167,8 +191,7 @@ impl AccountsApi {
         app.change_password(&caller, current, new, &client)
             .await
             .map_err(Fault::in_member("new_password"))?;
-        let message = "The password is changed and all other sessions have been ended".into();
-        Ok(Json(Done { success: true, message }))
+        Ok(Json(Done { success: true, message: PASSWORD_CHANGED.into() }))
     }
 }
 

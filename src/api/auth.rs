@@ -67,14 +67,18 @@ impl From<SignedIn> for AuthResponse {
     }
 }
 
+/// The account of every example, and when it was made and confirmed.
+pub const EXAMPLE_ID: &str = "01938f6e-2b7a-7c3d-9f10-5a4be1c2d3e4";
+pub const EXAMPLE_INSTANT: Instant = Instant(entities::Timestamp(1_795_478_400_000));
+
 impl Example for AuthResponse {
     fn example() -> Self {
         Self {
             success: true,
             user: Some(AuthUser {
-                id: "01938f6e-2b7a-7c3d-9f10-5a4be1c2d3e4".into(),
+                id: EXAMPLE_ID.into(),
                 email: "ada@example.com".into(),
-                email_confirmed_at: Some(Instant(entities::Timestamp(1_795_478_400_000))).into(),
+                email_confirmed_at: Some(EXAMPLE_INSTANT).into(),
             })
             .into(),
             session: Some(AuthSession {

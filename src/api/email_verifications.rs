@@ -1,8 +1,10 @@
 //! Confirming an address.
 
+use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 
 use super::Tag;
+use super::auth::{EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::caller::{App, Client, OptionalBearer};
 use super::instant::Instant;
 use super::payload::{Email, Json, Nullable, Query, Token};
@@ -22,6 +24,7 @@ struct VerifyEmailRequest {
 
 /// The address is confirmed
 #[derive(Debug, Object)]
+#[oai(example)]
 struct VerifyEmailResponse {
     /// Always true
     success: bool,
@@ -46,6 +49,7 @@ struct ResendVerificationRequest {
 
 /// A mail is on its way, if there is anything to confirm
 #[derive(Debug, Object)]
+#[oai(example)]
 struct ResendVerificationResponse {
     /// Always true
     success: bool,
@@ -57,6 +61,7 @@ struct ResendVerificationResponse {
 
 /// How far the verification of an address is
 #[derive(Debug, Object)]
+#[oai(example)]
 struct VerificationStatus {
     /// The address that was asked about
     email: String,
@@ -86,6 +91,41 @@ enum VerificationState {
     Unknown,
 }
 
+const CONFIRMED: &str = "The address is confirmed. You can sign in now.";
+const ON_ITS_WAY: &str = "If this address has an account that waits for confirmation, a mail is on its way";
+
+impl Example for VerifyEmailResponse {
+    fn example() -> Self {
+        Self {
+            success: true,
+            message: CONFIRMED.into(),
+            redirect_url: Some("https://app.example.com/welcome".to_owned()).into(),
+            resend_url: Some(RESEND_URL.to_owned()).into(),
+            user_id: Some(EXAMPLE_ID.to_owned()).into(),
+            email: Some("ada@example.com".to_owned()).into(),
+        }
+    }
+}
+
+impl Example for ResendVerificationResponse {
+    fn example() -> Self {
+        Self { success: true, message: ON_ITS_WAY.into(), retry_after: Some(60).into() }
+    }
+}
+
+impl Example for VerificationStatus {
+    fn example() -> Self {
+        Self {
+            email: "ada@example.com".into(),
+            is_verified: false,
+            status: VerificationState::Pending,
+            verified_at: None.into(),
+            token_expires_at: Some(EXAMPLE_INSTANT).into(),
+            time_remaining_seconds: Some(86_340).into(),
+        }
+    }
+}
+
 errors!(VerifyErrors: 400, 408, 413, 415, 422, 429);
 errors!(ResendErrors: 408, 413, 415, 422, 429);
 errors!(StatusErrors: 401, 422, 429);
@@ -106,7 +146,7 @@ impl EmailVerificationsApi {
         let verified = app.verify_email(body.token.expose(), &client).await?;
         Ok(Json(VerifyEmailResponse {
             success: true,
-            message: "The address is confirmed. You can sign in now.".into(),
+            message: CONFIRMED.into(),
             redirect_url: app.config.verified_redirect_url.as_ref().map(|url| url.to_string()).into(),
             resend_url: Some(RESEND_URL.to_owned()).into(),
             user_id: Some(verified.account.to_string()).into(),
@@ -128,8 +168,7 @@ impl EmailVerificationsApi {
         let wait = app.resend_verification(body.email.key(), &client).await?;
         Ok(Json(ResendVerificationResponse {
             success: true,
-            message: "If this address has an account that waits for confirmation, a mail is on its way"
-                .into(),
+            message: ON_ITS_WAY.into(),
             retry_after: Some(whole_seconds(wait)).into(),
         }))
     }

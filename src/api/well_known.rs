@@ -1,6 +1,7 @@
 //! The state of this server, and the keys that verify its tokens.
 
 use poem_openapi::payload::Response;
+use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
@@ -15,6 +16,7 @@ pub struct WellKnownApi;
 
 /// Keys that verify access tokens (RFC 7517)
 #[derive(Debug, Object)]
+#[oai(example)]
 struct KeySet {
     /// Those that sign, that will sign and that did of late
     keys: Vec<Jwk>,
@@ -57,9 +59,32 @@ impl From<PublicKey> for Jwk {
 
 /// A server that answers
 #[derive(Debug, Object)]
+#[oai(example)]
 struct Health {
     /// `ok`
     status: String,
+}
+
+impl Example for KeySet {
+    fn example() -> Self {
+        // The key of RFC 8037, appendix A.
+        let key = Jwk {
+            kty: "OKP".into(),
+            usage: "sig".into(),
+            alg: "EdDSA".into(),
+            kid: "kPrK_qmxVWaYVA9w".into(),
+            crv: "Ed25519".into(),
+            x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".into(),
+            y: None,
+        };
+        Self { keys: vec![key] }
+    }
+}
+
+impl Example for Health {
+    fn example() -> Self {
+        Self { status: "ok".into() }
+    }
 }
 
 errors!(ServerErrors:);
