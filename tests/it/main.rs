@@ -5,5 +5,18 @@
 #[macro_use]
 mod support;
 
+mod access_tokens;
+mod accounts;
+mod canary;
+mod cli;
+mod coverage;
+mod document;
+mod email_verifications;
 mod journey;
+mod limits;
+mod parity;
+mod problems;
+mod requests;
+mod sessions;
 mod shutdown;
+mod well_known;

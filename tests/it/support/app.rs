@@ -2,7 +2,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use entities::audit_event;
-use latchkey::config::{Config, Secret};
+use latchkey::config::Config;
+use latchkey::secret::Secret;
 use latchkey::server::{Server, ShutdownReport};
 use latchkey::services::Services;
 use sea_orm::{DatabaseConnection, EntityTrait, QueryOrder};
@@ -156,7 +157,7 @@ fn config(database: &Database) -> Config {
     let mut config = Config {
         listen: "127.0.0.1:0".into(),
         data_dir: database.directory.path().to_owned(),
-        database_url: Some(Secret::from(database.url().to_owned())),
+        database_url: Some(Secret::new(database.url().to_owned())),
         database_connections: 8,
         public_url: Some(PUBLIC_URL.parse().unwrap()),
         ..Config::default()

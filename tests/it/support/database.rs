@@ -53,7 +53,7 @@ impl Database {
         }
     }
 
-    /// Every value of every column of every table, as text; bytes in hexadecimal and as they are.
+    /// Every value of every column of every table, as text; bytes in hexadecimal.
     pub async fn dump(&self) -> String {
         let connection = self.connect().await;
         let backend = connection.get_database_backend();
@@ -84,14 +84,16 @@ async fn dump_table(connection: &DatabaseConnection, backend: DbBackend, table: 
         .map(|column| column.try_get::<String>("", "name").unwrap())
         .map(|column| match backend {
             DbBackend::Sqlite => {
-                format!("COALESCE('{column}=' || CAST(\"{column}\" AS TEXT) || ' ' || hex(\"{column}\"), '')")
+                let value = format!(
+                    "CASE typeof(\"{column}\") WHEN 'blob' THEN hex(\"{column}\") ELSE \"{column}\" END"
+                );
+                format!("COALESCE('{column}=' || {value}, '')")
             }
             _ => format!("COALESCE('{column}=' || \"{column}\"::text, '')"),
         })
         .collect();
     let sql = format!("SELECT CAST({} AS TEXT) AS line FROM \"{table}\"", as_text.join(" || ' ' || "));
     let rows = connection.query_all_raw(Statement::from_string(backend, sql)).await.unwrap();
-    // Bytes that are no text are still bytes: SQLite hands them out under any name.
     rows.iter().map(|row| row.try_get::<String>("", "line").unwrap() + "\n").collect()
 }
 

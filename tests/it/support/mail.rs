@@ -85,3 +85,8 @@ impl Mailbox {
             .collect()
     }
 }
+
+/// The mails in a directory of a server that is not an [`App`](super::App).
+pub fn mailbox(directory: &Path) -> Mailbox {
+    Mailbox::new(directory)
+}

@@ -11,12 +11,12 @@ mod node;
 mod user;
 
 pub use app::App;
-pub use client::{Answer, Client, send};
+pub use client::{Answer, Client};
 pub use clock::ManualClock;
 pub use database::{Database, Engine};
 pub use engines::On;
-pub use mail::Mail;
-pub use node::{Node, Output};
+pub use mail::{Mail, mailbox};
+pub use node::Node;
 pub use user::{PASSWORD, User};
 
 /// How clients reach every server under test, whatever its port: links and tokens name it.

@@ -46,6 +46,8 @@ impl Database {
         command.current_dir(self.directory.path()).args(arguments);
         command.env("LATCHKEY_DATA_DIR", self.directory.path()).env("LATCHKEY_DATABASE_URL", self.url());
         command.env("LATCHKEY_LISTEN", "127.0.0.1:0").env("LATCHKEY_PUBLIC_URL", PUBLIC_URL);
+        // What it says on its way is no error.
+        command.env("LATCHKEY_LOG__LEVEL", "warn");
         for (name, value) in environment {
             match *value {
                 "" => command.env_remove(name),
@@ -89,8 +91,12 @@ impl Node {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let metrics = environment.iter().any(|(name, _)| *name == "LATCHKEY_METRICS_LISTEN");
-        let last = if metrics { "  Metrics" } else { "  Mails" };
+        let is_set = |name: &str| environment.iter().any(|(other, _)| *other == name);
+        let last = match () {
+            () if is_set("LATCHKEY_LIMITS__ENABLED") => "  Warning",
+            () if is_set("LATCHKEY_METRICS_LISTEN") => "  Metrics",
+            () => "  Mails",
+        };
         let mut announced = String::new();
         let mut address = None;
         let listening = async {
@@ -116,6 +122,12 @@ impl Node {
 
     pub fn anonymous(&self) -> Client {
         Client::new(self.address)
+    }
+
+    /// Somebody who talks to the address of the metrics.
+    pub fn metrics(&self) -> Client {
+        let (_, address) = self.announced.split_once("Metrics http://").expect("metrics are on");
+        Client::new(address.split_once("/metrics").unwrap().0.parse().unwrap())
     }
 
     pub fn log_file(&self) -> PathBuf {

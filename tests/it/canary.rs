@@ -1,0 +1,143 @@
+//! Secrets are marked, go the whole way of a person through a real server process that logs all it can, and are then
+//! looked for everywhere they must not be.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::{App, Client, Database, Engine, Mail, Node, User, mailbox};
+
+const EMAIL: &str = "canary.8c1f@example.com";
+const PASSWORD: &str = "canary password 7f3a 91b2";
+const NEW_PASSWORD: &str = "canary password e05d 4c66";
+const WRONG_PASSWORD: &str = "canary password 3d11 a7f0";
+
+/// A secret in every guise that it could be written in.
+fn guises(secret: &str) -> Vec<String> {
+    use base64::Engine as _;
+    use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
+    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut guises = vec![secret.to_owned(), hex.to_uppercase(), hex];
+    guises.extend([BASE64_STANDARD_NO_PAD.encode(secret), BASE64_URL_SAFE_NO_PAD.encode(secret)]);
+    guises.push(secret.replace(' ', "+"));
+    guises.push(secret.replace(' ', "%20"));
+    // Tokens are text for bytes.
+    guises.extend(
+        BASE64_URL_SAFE_NO_PAD.decode(secret).ok().filter(|bytes| bytes.len() >= 16).into_iter().flat_map(
+            |bytes| {
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                [hex.to_uppercase(), hex]
+            },
+        ),
+    );
+    guises
+}
+
+fn assert_absent(place: &str, content: &[u8], secrets: &[(&str, &str)]) {
+    for (name, secret) in secrets {
+        for guise in guises(secret) {
+            let found = content.windows(guise.len()).position(|window| window == guise.as_bytes());
+            if let Some(at) = found {
+                let from = at.saturating_sub(120);
+                let around =
+                    String::from_utf8_lossy(&content[from..(at + 60).min(content.len())]).into_owned();
+                panic!("{name} is in {place}: …{around}…");
+            }
+        }
+    }
+}
+
+async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String)> {
+    let mailbox = mailbox(directory);
+    let credentials = |password: &str| json!({ "email": EMAIL, "password": password });
+    client.post("/auth/signup", &credentials(PASSWORD)).await.assert_status(200);
+    let replaced: Mail = mailbox.next(EMAIL).await;
+    client.post("/auth/resend-verification", &json!({ "email": EMAIL })).await.assert_status(200);
+    let mail = mailbox.next(EMAIL).await;
+    client.get(&mail.path()).await.assert_status(200);
+    client.post("/auth/verify-email", &json!({ "token": replaced.token() })).await.assert_status(400);
+    client.submit("/verify-email", &format!("token={}", mail.token())).await.assert_status(200);
+    client.post("/auth/verify-email", &json!({ "token": mail.token() })).await.assert_status(400);
+    client.get(&format!("/auth/verification-status?email={EMAIL}")).await.assert_status(200);
+
+    client.post("/auth/login", &credentials(WRONG_PASSWORD)).await.assert_status(401);
+    let answer = client.post("/auth/login", &credentials(PASSWORD)).await.assert_status(200);
+    let mut user = User::new(client.clone(), EMAIL, PASSWORD, &answer);
+    let first = user.clone();
+    user.refresh().await;
+    client.post("/auth/refresh", &json!({ "refresh_token": first.refresh_token })).await.assert_status(200);
+    user.profile().await.assert_status(200);
+    user.get(&format!("/auth/profile?access_token={}", user.access_token)).await.assert_status(200);
+    user.get(&format!("/nothing?password={}", PASSWORD.replace(' ', "%20"))).await.assert_status(404);
+    // Mistakes must not be quoted either.
+    user.post(
+        "/auth/password",
+        &json!({ "current_password": WRONG_PASSWORD, "new_password": [NEW_PASSWORD] }),
+    )
+    .await
+    .assert_status(422);
+    user.send_text("POST", "/auth/login", Some("application/json"), format!("{{\"password\":\"{PASSWORD}\""))
+        .await
+        .assert_status(422);
+    user.change_password(WRONG_PASSWORD, NEW_PASSWORD).await.assert_status(403);
+    user.change_password(PASSWORD, NEW_PASSWORD).await.assert_status(200);
+    client.post("/auth/signup", &credentials(NEW_PASSWORD)).await.assert_status(200);
+    user.logout().await.assert_status(200);
+    user.profile().await.assert_status(401);
+
+    vec![
+        ("the password", PASSWORD.into()),
+        ("the new password", NEW_PASSWORD.into()),
+        ("a wrong password", WRONG_PASSWORD.into()),
+        ("the replaced link", replaced.token()),
+        ("the link", mail.token()),
+        ("the first access token", first.access_token),
+        ("the first refresh token", first.refresh_token),
+        ("the access token", user.access_token.clone()),
+        ("the refresh token", user.refresh_token.clone()),
+    ]
+}
+
+on_both_engines! {
+    async fn no_secret_is_anywhere_it_could_be_read(engine: Engine) {
+        let database = Database::create(engine).await;
+        let node = Node::serve(&database, &[
+            ("LATCHKEY_LIMITS__ENABLED", "false"),
+            ("LATCHKEY_LOG__LEVEL", "trace"),
+            ("LATCHKEY_LOG__FORMAT", "json"),
+        ])
+        .await;
+        let mut secrets = journey(&node.anonymous(), &database.directory.path().join("mail")).await;
+        let root_key = std::fs::read_to_string(database.directory.path().join("root.key")).unwrap();
+        secrets.push(("the root key", root_key.trim().to_owned()));
+        let secrets: Vec<(&str, &str)> = secrets.iter().map(|(name, secret)| (*name, secret.as_str())).collect();
+
+        let dump = database.dump().await;
+        assert!(dump.contains(EMAIL) && dump.contains("$argon2id$"), "the dump is one");
+        assert_absent("the database", dump.as_bytes(), &secrets);
+
+        let log = node.log_file();
+        assert_eq!(node.terminate().await, Some(0));
+        let log = std::fs::read(log).unwrap();
+        let text = String::from_utf8_lossy(&log);
+        assert!(text.contains("\"operation\":\"session_create\"") && text.contains("/verify-email"), "the log is one");
+        assert_absent("the log", &log, &secrets);
+        assert_absent("the log", &log, &[("the mail address", EMAIL), ("a query", "access_token=")]);
+
+        for entry in std::fs::read_dir(database.directory.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap().to_string_lossy().starts_with("latchkey.db") {
+                assert_absent(&path.display().to_string(), &std::fs::read(&path).unwrap(), &secrets);
+            }
+        }
+    }
+
+    async fn the_audit_trail_holds_no_address_and_no_secret(app: App) {
+        let secrets = journey(&app.anonymous(), &app.database.directory.path().join("mail")).await;
+        let trail = format!("{:?}", app.audit().await);
+        assert!(trail.contains("account.password_changed") && trail.contains("session.refresh_repeated"), "{trail}");
+        let secrets: Vec<(&str, &str)> = secrets.iter().map(|(name, secret)| (*name, secret.as_str())).collect();
+        assert_absent("the audit trail", trail.as_bytes(), &secrets);
+        assert_absent("the audit trail", trail.as_bytes(), &[("the mail address", EMAIL)]);
+    }
+}

@@ -1,0 +1,209 @@
+//! Every error code there is, out of a server that has a reason to say it.
+
+use std::convert::Infallible;
+use std::pin::pin;
+
+use futures_util::{StreamExt, stream};
+use http_body_util::StreamBody;
+use hyper::body::{Bytes, Frame};
+use latchkey::api::problem::Code;
+use latchkey::config::Rate;
+use poem_openapi::types::ToJSON;
+use sea_orm::ConnectionTrait;
+use serde_json::json;
+
+use crate::support::{Answer, App, Engine, PASSWORD};
+
+/// A scene per code, as two tests: the answer must be the whole problem document.
+macro_rules! scenes {
+    ($($scene:ident: $code:ident($engine:ident) $body:block)*) => {
+        /// The codes that have a scene.
+        const SHOWN: &[Code] = &[$(Code::$code),*];
+
+        on_both_engines! {$(
+            async fn $scene($engine: Engine) {
+                let answer: Answer = $body;
+                assert_is(&answer, Code::$code);
+            }
+        )*}
+    };
+}
+
+#[test]
+fn every_code_has_a_scene() {
+    let missing: Vec<_> = Code::ALL.iter().filter(|code| !SHOWN.contains(code)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[track_caller]
+fn assert_is(answer: &Answer, code: Code) {
+    let answer = answer.clone().assert_status(code.status().as_u16());
+    if code == Code::ValidationFailed {
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert!(answer.json()["detail"].is_array(), "{answer:?}");
+        return;
+    }
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    let problem = answer.json();
+    assert_eq!(problem["type"], format!("urn:latchkey:error:{}", problem["error"].as_str().unwrap()));
+    assert_eq!(problem["title"], code.title());
+    assert_eq!(problem["status"], answer.status);
+    assert_eq!(problem["detail"], code.detail());
+    assert_eq!(problem["error"], code.to_json().unwrap());
+    assert_eq!(problem["success"], false);
+    assert_eq!(problem["request_id"].as_str(), answer.header("x-request-id"));
+    let resend = [Code::EmailNotVerified, Code::VerificationTokenExpired, Code::InvalidVerificationToken];
+    assert_eq!(problem.get("resend_url").is_some(), resend.contains(&code), "{problem}");
+    assert_eq!(answer.header("www-authenticate").is_some(), answer.status == 401, "{answer:?}");
+    assert_eq!(answer.header("retry-after").is_some(), [429, 503].contains(&answer.status), "{answer:?}");
+    assert_eq!(answer.header("allow").is_some(), answer.status == 405, "{answer:?}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+}
+
+scenes! {
+    bad_request: BadRequest(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.anonymous().get("/verify-email?token=one&token=two").await
+    }
+
+    invalid_verification_token: InvalidVerificationToken(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.verify("nonsense").await
+    }
+
+    verification_token_expired: VerificationTokenExpired(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.sign_up("ada@example.com", PASSWORD).await;
+        let token = app.mail_to("ada@example.com").await.token();
+        app.clock.advance_seconds(86_400);
+        app.verify(&token).await
+    }
+
+    verification_token_used: VerificationTokenUsed(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.sign_up("ada@example.com", PASSWORD).await;
+        let token = app.mail_to("ada@example.com").await.token();
+        app.verify(&token).await.assert_status(200);
+        app.verify(&token).await
+    }
+
+    unauthenticated: Unauthenticated(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.anonymous().get("/auth/profile").await
+    }
+
+    invalid_token: InvalidToken(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.anonymous().bearer("nonsense").get("/auth/profile").await
+    }
+
+    invalid_credentials: InvalidCredentials(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.try_login("nobody@example.com", PASSWORD).await
+    }
+
+    invalid_refresh_token: InvalidRefreshToken(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.try_refresh("nonsense").await
+    }
+
+    refresh_token_reused: RefreshTokenReused(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        ada.clone().refresh().await;
+        app.clock.advance_seconds(11);
+        app.try_refresh(&ada.refresh_token).await
+    }
+
+    email_not_verified: EmailNotVerified(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.sign_up("ada@example.com", PASSWORD).await;
+        app.try_login("ada@example.com", PASSWORD).await
+    }
+
+    account_disabled: AccountDisabled(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        assert!(app.services.set_disabled(ada.id.parse().unwrap(), true).await.unwrap());
+        app.try_login("ada@example.com", PASSWORD).await
+    }
+
+    wrong_current_password: WrongCurrentPassword(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.user("ada@example.com").await.change_password("not this one", "eight dark green kettles").await
+    }
+
+    not_found: NotFound(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.anonymous().get("/auth/nothing").await
+    }
+
+    method_not_allowed: MethodNotAllowed(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.anonymous().get("/auth/login").await
+    }
+
+    request_timeout: RequestTimeout(engine) {
+        let app = App::start(engine, |config| config.http.body_timeout_seconds = 1).await;
+        let client = app.anonymous();
+        let request = client.request("POST", "/auth/login").header("content-type", "application/json");
+        let never = stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        client.send(request.header("content-length", "64"), StreamBody::new(never)).await
+    }
+
+    payload_too_large: PayloadTooLarge(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.try_login("ada@example.com", &"x".repeat(70_000)).await
+    }
+
+    unsupported_media_type: UnsupportedMediaType(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let body = json!({ "email": "ada@example.com", "password": PASSWORD }).to_string();
+        app.anonymous().send_text("POST", "/auth/login", Some("text/plain"), body).await
+    }
+
+    validation_failed: ValidationFailed(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.anonymous().post("/auth/login", &json!({})).await
+    }
+
+    rate_limited: RateLimited(engine) {
+        let app = App::start(engine, |config| {
+            config.limits.enabled = true;
+            config.limits.status_per_address = Rate { count: 1, seconds: 60 };
+        })
+        .await;
+        let path = "/auth/verification-status?email=ada@example.com";
+        app.anonymous().get(path).await.assert_status(200);
+        app.anonymous().get(path).await
+    }
+
+    internal_error: InternalError(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        app.connection().await.execute_unprepared("DROP TABLE audit_events").await.unwrap();
+        ada.patch("/auth/profile", &json!({ "full_name": "Ada" })).await
+    }
+
+    overloaded: Overloaded(engine) {
+        // One hash at a time, each of them slow, and room for one to wait: of four, two are too many.
+        let app = App::start(engine, |config| {
+            config.hashing.threads = 1;
+            config.hashing.queue = 1;
+            config.hashing.iterations = 40;
+        })
+        .await;
+        let attempts = (0..4).map(|n| {
+            let app = &app;
+            async move { app.try_login(&format!("user-{n}@example.com"), PASSWORD).await }
+        });
+        let answers = stream::iter(attempts).buffer_unordered(4);
+        pin!(answers.filter(|answer| std::future::ready(answer.status == 503))).next().await.unwrap()
+    }
+
+    unavailable: Unavailable(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.services.db.clone().close().await;
+        app.try_login("ada@example.com", PASSWORD).await
+    }
+}
