@@ -9,7 +9,7 @@ pub(super) const DESCRIPTION: &str = "\
 Accounts, sessions and confirmed addresses for an application.
 
 Errors are problem documents (RFC 9457) with a stable `error` code; mistakes in a request are listed all at once in a 422. \
-Send access tokens as `Authorization: Bearer …`; they live 15 minutes and are refreshed with the refresh token.";
+Send access tokens as `Authorization: Bearer …`; by default they live 15 minutes, and are renewed with the refresh token.";
 
 /// The document as the code defines it.
 #[must_use]

@@ -3,7 +3,7 @@
 use poem::error::ResponseError;
 use poem::http::StatusCode;
 use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaSchema, MetaSchemaRef};
-use poem_openapi::types::Type;
+use poem_openapi::types::{Example, Type};
 use poem_openapi::{Enum, Object};
 
 use super::payload::{HttpValidationError, Location, Rejection, Violation};
@@ -86,6 +86,7 @@ codes! {
 
 /// Something went wrong (RFC 9457)
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct Problem {
     /// A URI that identifies the kind of problem: `urn:latchkey:error:` and the code
     #[oai(rename = "type")]
@@ -105,6 +106,12 @@ pub struct Problem {
     /// Where to ask for another verification mail, when that helps
     #[oai(skip_serializing_if_is_none)]
     pub resend_url: Option<String>,
+}
+
+impl Example for Problem {
+    fn example() -> Self {
+        Code::InvalidCredentials.problem("01938f6e-2b7a-7c3d-9f10-5a4be1c2d3e4")
+    }
 }
 
 /// Path of the operation that sends another verification mail.

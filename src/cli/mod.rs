@@ -16,7 +16,7 @@ use crate::config::{self, Config};
 use crate::db::Db;
 use crate::services::Services;
 
-/// Accounts, stored API keys and identity checks behind one OpenAPI contract.
+/// Accounts and sessions for an application, behind one OpenAPI contract.
 #[derive(Parser)]
 #[command(
     name = "latchkey",

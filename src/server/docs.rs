@@ -22,6 +22,8 @@ static JSON: LazyLock<String> = LazyLock::new(|| {
 static SWAGGER: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
     // No validator of somebody else, and no token left behind in the browser.
     let config = Config::new(["/openapi.json"]).validator_url("none").persist_authorization(false);
+    // The base layout has no bar that asks for other documents.
+    let config = config.use_base_layout();
     Arc::new(config.display_request_duration(true).try_it_out_enabled(true).deep_linking(true))
 });
 

@@ -73,7 +73,13 @@ impl<E: Endpoint> Endpoint for Edge<E> {
                 let call = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
                 match call.await {
                     Ok(Ok(response)) => poem::IntoResponse::into_response(response),
-                    Ok(Err(error)) => self.refuse(&error, &path, &request_id),
+                    Ok(Err(error)) => {
+                        let mut response = self.refuse(&error, &path, &request_id);
+                        if let Some(operation) = error.data::<OperationId>() {
+                            response.set_data(*operation);
+                        }
+                        response
+                    }
                     Err(_panic) => {
                         tracing::error!(request_id, path, "a handler panicked");
                         problem(Code::InternalError, &request_id)
