@@ -65,21 +65,27 @@ class Server:
         return self
 
     def __exit__(self, error: type | None = None, *_: object) -> None:
+        gone = self.process.poll()
         self.process.terminate()
         try:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        if error:
-            print(f"The server's log on {self.engine} ends with:\n{self.log_tail()}")
+        log = self.log_tail()
         self._folder.cleanup()
+        if error or gone is not None or self.process.returncode:
+            print(f"The server's log on {self.engine} ends with:\n{log}")
+        if gone is not None:
+            raise ServerError(f"`latchkey serve` ended of its own accord, with exit code {gone}")
+        if self.process.returncode:
+            raise ServerError(f"`latchkey serve` did not stop in order: exit code {self.process.returncode}")
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if (code := self.process.poll()) is not None:
-                raise ServerError(f"`latchkey serve` on {self.engine} ended with exit code {code} before it was ready")
+            if self.process.poll() is not None:
+                raise ServerError("it was not ready yet")
             try:
                 with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
                     if answer.status == 200:
@@ -90,7 +96,9 @@ class Server:
         raise ServerError(f"the server on {self.engine} was not ready in {START_SECONDS} s")
 
     def log_tail(self, lines: int = 30) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        log = self.log.read_text(errors="replace").splitlines()
+        # One line for each of a thousand requests tells nothing.
+        return "\n".join([line for line in log if " request " not in line or "ERROR" in line][-lines:])
 
     def call(self, method: str, path: str, body: object = None) -> dict:
         request = urllib.request.Request(
