@@ -22,6 +22,8 @@ const SECONDS: [f64; 12] =
 /// Starts logging to standard error.
 pub fn log(settings: &Log) {
     let filter: Targets = settings.level.parse().unwrap_or_default();
+    // It announces at every start that there is nothing to do.
+    let filter = filter.with_target("sea_orm_migration", tracing::Level::WARN);
     let format = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())

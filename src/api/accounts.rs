@@ -18,9 +18,11 @@ pub struct AccountsApi;
 /// An address and a password for a new account
 #[derive(Object)]
 struct SignupRequest {
-    /// Where the confirmation is sent
+    /// Where the confirmation is sent; a domain reserved for tests or local use (`.test`, `.localhost`, `.local`,
+    /// `.invalid`, `.onion`, `.arpa`) is refused
     email: Email,
-    /// 8 to 128 characters of any kind; common and breached passwords are refused
+    /// 8 to 128 characters of any kind. Refused are common and breached passwords, the e-mail address, the part before
+    /// its `@`, and the name of this software
     #[oai(write_only)]
     password: NewPassword,
 }
@@ -99,7 +101,8 @@ struct PasswordChange {
     /// The password in use
     #[oai(write_only)]
     current_password: Password,
-    /// 8 to 128 characters of any kind; common and breached passwords are refused
+    /// 8 to 128 characters of any kind. Refused are common and breached passwords, the e-mail address, the part before
+    /// its `@`, and the name of this software
     #[oai(write_only)]
     new_password: NewPassword,
 }

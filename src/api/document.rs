@@ -16,6 +16,9 @@ Send access tokens as `Authorization: Bearer …`; by default they live 15 minut
 pub fn generate() -> Value {
     let mut document: Value =
         serde_json::from_str(&super::service().spec()).expect("poem-openapi writes JSON");
+    // The corrections of 3.0.3 say what `nullable` means.
+    document["openapi"] = "3.0.3".into();
+    type_nullables(&mut document);
     describe_answers(&mut document);
     allow_anonymous(&mut document);
     document
@@ -25,6 +28,19 @@ pub fn generate() -> Value {
 #[must_use]
 pub fn generate_yaml() -> String {
     serde_norway::to_string(&generate()).expect("JSON can be written as YAML")
+}
+
+/// `nullable` counts only beside a type (OpenAPI 3.0.3), which a reference can't have.
+fn type_nullables(document: &mut Value) {
+    let schemas =
+        document["components"]["schemas"].as_object_mut().into_iter().flat_map(|all| all.values_mut());
+    for property in
+        schemas.filter_map(|schema| schema["properties"].as_object_mut()).flat_map(|all| all.values_mut())
+    {
+        if property["nullable"] == true && property.get("allOf").is_some() {
+            property["type"] = "object".into();
+        }
+    }
 }
 
 /// A successful answer is described by what it holds.

@@ -34,7 +34,7 @@ pub fn service() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
     );
     OpenApiService::new(operations, "Latchkey", env!("CARGO_PKG_VERSION"))
         .description(document::DESCRIPTION)
-        .license(LicenseObject::new("Apache-2.0 OR MIT"))
+        .license(LicenseObject::new("Apache-2.0 OR MIT").url("https://spdx.org/licenses/Apache-2.0.html"))
         .contact(ContactObject::new().name("Latchkey"))
         .server("/")
 }

@@ -133,6 +133,9 @@ async fn mails(config: &Config, report: &mut Report) {
 }
 
 async fn database(config: Config, report: &mut Report) {
+    if let Err(line) = super::demand_database(&config) {
+        return report.note(&format!("database: {line}"), "`latchkey serve` makes one.");
+    }
     let db = match Db::connect(&config).await {
         Ok(db) => db,
         Err(error) => {
@@ -144,7 +147,7 @@ async fn database(config: Config, report: &mut Report) {
     };
     match db.migration_status().await {
         Ok((applied, pending)) if pending.is_empty() => {
-            report.good(&format!("database: {:?}, {} migrations", db.engine(), applied.len()));
+            report.good(&format!("database: {}, {} migrations", db.engine_name(), applied.len()));
         }
         Ok((_, pending)) => {
             let pending = pending.join(", ");

@@ -35,7 +35,7 @@ pub async fn run(command: &Command, config: Config) -> Result<(), String> {
             Some(Algorithm::Es256) => SigningAlgorithm::ES256,
             None => configured,
         };
-        let key = services.rotate_signing_key(algorithm).await.map_err(|error| format!("{error:?}"))?;
+        let key = services.rotate_signing_key(algorithm).await.map_err(|error| error.to_string())?;
         println!("Published {}; it signs from {} on", key.kid, rfc3339(key.active_at));
     }
     for key in services.keys.status(services.sources.now()) {

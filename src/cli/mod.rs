@@ -75,8 +75,20 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     }
 }
 
+/// A command in the wrong directory must not make a database there and find it empty.
+fn demand_database(config: &Config) -> Result<(), String> {
+    match config.sqlite_file() {
+        Some(file) if !file.exists() => Err(format!(
+            "there is no database at {}; run this where the server runs, with its settings, or start it first",
+            file.display()
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The services on an existing database, for commands that work beside a running server.
 async fn services(config: Config) -> Result<Services, String> {
+    demand_database(&config)?;
     let db = Db::connect(&config).await.map_err(|error| format!("database_url: {error}"))?;
     db.migrate().await.map_err(|error| crate::server::schema_error(&error))?;
     Services::start(config.into(), db, Sources::system()).await

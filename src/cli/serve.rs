@@ -1,5 +1,7 @@
 //! `latchkey serve`
 
+use std::io::Write;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Sources;
@@ -27,16 +29,20 @@ pub async fn run(config: Config) -> Result<(), String> {
 fn announce(server: &Server, metrics: Option<std::net::SocketAddr>) {
     let config = &server.services.config;
     let url = config.public_url();
-    println!("Latchkey {} listens on {}", env!("CARGO_PKG_VERSION"), server.address);
-    println!("  API    {url}");
-    println!("  Docs   {url}/docs/");
-    println!("  Mails  {}", server.mail_goes_to());
+    let mut lines = vec![
+        format!("Latchkey {} listens on {}", env!("CARGO_PKG_VERSION"), server.address),
+        format!("  API    {url}"),
+        format!("  Docs   {url}/docs/"),
+        format!("  Mails  {}", server.mail_goes_to()),
+    ];
     if let Some(address) = metrics {
-        println!("  Metrics http://{address}/metrics");
+        lines.push(format!("  Metrics http://{address}/metrics"));
     }
     if !config.limits.enabled {
-        println!("  Warning: limits are off");
+        lines.push("  Warning: limits are off".into());
     }
+    // Whoever started the server may have stopped reading; that is no reason to die.
+    let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
 }
 
 /// Ctrl-C or SIGTERM. A second one ends the process at once.

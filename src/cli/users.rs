@@ -6,8 +6,8 @@ use entities::{AccountId, account};
 use crate::api::payload::Email;
 use crate::clock::rfc3339;
 use crate::config::Config;
-use crate::services::Services;
 use crate::services::accounts::Selector;
+use crate::services::{Error, Services};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -58,7 +58,7 @@ pub async fn run(command: Command, config: Config) -> Result<(), String> {
 }
 
 async fn act(command: Command, services: &Services) -> Result<(), String> {
-    let failed = |error| format!("{error:?}");
+    let failed = |error: Error| error.to_string();
     match command {
         Command::List { after, limit } => {
             let accounts = services.list_accounts(after, limit).await.map_err(failed)?;
@@ -98,7 +98,7 @@ async fn act(command: Command, services: &Services) -> Result<(), String> {
 }
 
 async fn find(services: &Services, who: &Who) -> Result<account::Model, String> {
-    let found = services.find_account(&who.0).await.map_err(|error| format!("{error:?}"))?;
+    let found = services.find_account(&who.0).await.map_err(|error| error.to_string())?;
     found.ok_or_else(|| "there is no such account".into())
 }
 

@@ -310,6 +310,15 @@ impl Config {
         })
     }
 
+    /// The file of an SQLite database; `None` on PostgreSQL.
+    #[must_use]
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        let url = self.database_url();
+        let path = url.expose().strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        Some(path.split('?').next().unwrap_or(path).into())
+    }
+
     /// The mail transport in use: the configured one, else files in the data directory.
     #[must_use]
     pub fn mail_url(&self) -> Secret {

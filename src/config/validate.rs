@@ -28,6 +28,10 @@ impl Config {
                 ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)),
                 "database_url: expected sqlite://… or postgres://…",
             );
+            demand(
+                !url.starts_with("sqlite:") || !url.contains('%') && !url.contains(":memory:"),
+                "database_url: SQLite needs the path of a file, without percent signs",
+            );
         }
         demand((2..=1000).contains(&self.database_connections), "database_connections: expected 2 to 1000");
         for (name, url) in

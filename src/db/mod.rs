@@ -15,6 +15,7 @@ use sea_orm::{
 };
 
 use crate::config::Config;
+use crate::server::files;
 
 pub use futures_util::future::BoxFuture;
 pub use loader::{LoadError, Loader};
@@ -43,31 +44,22 @@ enum Writer {
 impl Db {
     /// Connects to the configured database and makes the SQLite file if there is none. Does not touch the schema.
     pub async fn connect(config: &Config) -> Result<Self, DbErr> {
-        let url = config.database_url();
-        let url = url.expose();
-        if url.starts_with("sqlite:") {
-            Self::sqlite(url, config.database_connections).await
-        } else {
-            Self::postgres(url, config.database_connections).await
+        let (url, connections) = (config.database_url(), config.database_connections);
+        match config.sqlite_file() {
+            Some(file) => Self::sqlite(url.expose(), &file, connections).await,
+            None => Self::postgres(url.expose(), connections).await,
         }
     }
 
-    async fn sqlite(url: &str, connections: u32) -> Result<Self, DbErr> {
-        let path = url.trim_start_matches("sqlite://").trim_start_matches("sqlite:");
-        let path = path.split('?').next().unwrap_or(path);
-        if let Some(directory) = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            crate::server::files::private_directory(directory).map_err(|error| {
-                DbErr::Conn(RuntimeErr::Internal(format!("{}: {error}", directory.display())))
-            })?;
+    async fn sqlite(url: &str, file: &Path, connections: u32) -> Result<Self, DbErr> {
+        let failed = |error| DbErr::Conn(RuntimeErr::Internal(format!("{}: {error}", file.display())));
+        if let Some(directory) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            files::private_directory(directory).map_err(failed)?;
         }
         // SQLite would let the umask decide who reads it; its other files take after this one.
-        if !path.is_empty() && !path.contains([':', '%']) {
-            match crate::server::files::create_private(Path::new(path), b"") {
-                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                    return Err(DbErr::Conn(RuntimeErr::Internal(format!("{path}: {error}"))));
-                }
-                _ => {}
-            }
+        match files::create_private(file, b"") {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
         }
         let writer = Database::connect(sqlite_options(url, 1, true)).await?;
         let readers = Database::connect(sqlite_options(url, connections.min(8), false)).await?;
@@ -89,6 +81,15 @@ impl Db {
     #[must_use]
     pub fn engine(&self) -> DbBackend {
         self.readers.get_database_backend()
+    }
+
+    /// The engine as people write it.
+    #[must_use]
+    pub fn engine_name(&self) -> &'static str {
+        match self.writer {
+            Writer::Grouped(_) => "SQLite",
+            Writer::Pooled => "PostgreSQL",
+        }
     }
 
     /// Runs `work` in a transaction and answers once it is durable. An error rolls back what `work` did and nothing

@@ -9,35 +9,50 @@ use crate::crypto::signing_key::UnusableKey;
 use crate::db::{LoadError, Overloaded};
 
 /// Every refusal there is. `api::problem` gives each its status, code and words.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Unknown address or wrong password: the same to the caller.
+    #[error("wrong address or password")]
     InvalidCredentials,
     /// The password was right; the address is not confirmed yet.
+    #[error("the address is not confirmed")]
     EmailNotVerified,
     /// The password was right; an operator has disabled the account.
+    #[error("the account is disabled")]
     AccountDisabled,
     /// Not an access token of ours, expired, or its session has ended.
+    #[error("invalid access token")]
     InvalidAccessToken,
     /// Not a refresh token of ours, or its session has ended.
+    #[error("invalid refresh token")]
     InvalidRefreshToken,
     /// A refresh token that was replaced before: the session has been ended as stolen.
+    #[error("refresh token used before")]
     RefreshTokenReused,
     /// Unknown, malformed or replaced by a newer one.
+    #[error("invalid verification token")]
     InvalidVerificationToken,
+    #[error("expired verification token")]
     ExpiredVerificationToken,
+    #[error("used verification token")]
     UsedVerificationToken,
     /// The new password is not acceptable.
+    #[error("{0}")]
     PasswordRefused(Refusal),
     /// The current password given with a change is wrong.
+    #[error("wrong current password")]
     WrongCurrentPassword,
     /// Too often; come back after this time.
+    #[error("too often; wait {} s", .0.as_secs() + 1)]
     RateLimited(Duration),
     /// More work than the server can queue.
+    #[error("too much work is waiting")]
     Overloaded,
     /// The database does not answer.
+    #[error("the database does not answer: {0}")]
     Unavailable(String),
     /// A mistake of ours.
+    #[error("{0}")]
     Internal(String),
 }
 

@@ -78,7 +78,6 @@ pub struct Violation {
     #[oai(rename = "type")]
     pub kind: String,
     /// The value that was refused, shortened if long; null where it is, or is sent beside, a secret
-    #[oai(nullable)]
     pub input: Any<Value>,
     /// The limits or reasons that the message names
     #[oai(skip_serializing_if_is_none)]
