@@ -18,6 +18,9 @@ use crate::process::{self, Process};
 /// Accounts whose sessions are refreshed; the others keep theirs.
 const CHAINS: usize = crate::CONNECTIONS;
 
+/// Lines of the servers' logs that are shown.
+const MAX_COMPLAINTS: usize = 40;
+
 enum Commits {
     Sqlite(SqliteCommits),
     Postgres(PostgresCommits),
@@ -90,7 +93,7 @@ impl Engine {
         plan: &Plan,
     ) -> Result<Self> {
         let address = process::free_address()?;
-        let mut command = process::server_command(program, address, &database, &data);
+        let mut command = process::server_command(program, address, &database, &data)?;
         let (server, _) = Process::start(&mut command, address, "/readyz")?;
         eprintln!("{name}: process {}, signing up {} accounts", server.pid(), plan.accounts + CHAINS);
         let mut accounts = sign_up(address, plan.accounts + CHAINS).await?;
@@ -134,19 +137,28 @@ impl Engine {
         &self.program
     }
 
-    fn command(&self) -> Command {
+    fn command(&self) -> Result<Command> {
         process::server_command(&self.program, self.server.address, &self.database, &self.data)
     }
 
     /// Stops the server and starts it on the same database; answers the time until `path` answered 200.
     pub fn restart(mut self, path: &str) -> Result<(Self, Duration)> {
-        let mut command = self.command();
+        let mut command = self.command()?;
         let address = self.server.address;
         self.server.stop()?;
         let (server, took) = Process::start(&mut command, address, path)?;
         self.server = server;
         Ok((self, took))
     }
+}
+
+/// What the servers of a run had to say, but for their good-byes.
+pub fn complaints(folder: &Path) -> Vec<String> {
+    let logs = ["sqlite", "postgres"].map(|engine| folder.join(engine).join(process::LOG));
+    let lines = logs.iter().filter_map(|log| fs::read_to_string(log).ok()).flat_map(|log| {
+        log.lines().filter(|line| !line.starts_with("Stop")).map(str::to_owned).collect::<Vec<_>>()
+    });
+    lines.take(MAX_COMPLAINTS).collect()
 }
 
 /// Size of a file in bytes.

@@ -126,6 +126,9 @@ async fn run(args: &Args) -> Result<()> {
     fs::create_dir(&args.folder).with_context(|| format!("making {}", args.folder.display()))?;
     let folder = fs::canonicalize(&args.folder)?;
     let outcome = measure(args, &plan, &server, &folder).await;
+    for line in engines::complaints(&folder) {
+        eprintln!("server: {line}");
+    }
     fs::remove_dir_all(&folder)?;
     let text = outcome?;
     println!("{text}");

@@ -1,6 +1,6 @@
 //! Processes under test: starting and stopping them, and what they cost in CPU and memory.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -151,11 +151,16 @@ pub fn machine_cpu() -> (f64, f64) {
     (at(0) + at(1) + at(2) + at(5) + at(6), at(7))
 }
 
+/// What a server logs, in its data folder.
+pub const LOG: &str = "server.log";
+
 /// The server's command on a database, with everything but what is measured at its default.
-pub fn server_command(program: &Path, address: SocketAddr, database: &str, data: &Path) -> Command {
+pub fn server_command(program: &Path, address: SocketAddr, database: &str, data: &Path) -> Result<Command> {
+    let log = File::options().create(true).append(true).open(data.join(LOG))?;
     let mut command = Command::new(program);
     command
         .arg("serve")
+        .stderr(log)
         .current_dir(data)
         .env_clear()
         .env("LATCHKEY_LISTEN", address.to_string())
@@ -165,6 +170,6 @@ pub fn server_command(program: &Path, address: SocketAddr, database: &str, data:
         // A saturating client is what limits are for, and nobody here reads mail.
         .env("LATCHKEY_LIMITS__ENABLED", "false")
         .env("LATCHKEY_REQUIRE_VERIFIED_EMAIL", "false")
-        .env("LATCHKEY_LOG", "warn");
-    command
+        .env("LATCHKEY_LOG__LEVEL", "warn");
+    Ok(command)
 }
