@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 
 use engines::Engine;
@@ -130,15 +130,14 @@ async fn run(args: &Args) -> Result<()> {
         eprintln!("server: {line}");
     }
     fs::remove_dir_all(&folder)?;
-    let text = outcome?;
+    let (text, noise) = outcome?;
     println!("{text}");
-    match &args.write {
-        Some(file) => report::write_into(file, &text),
-        None => Ok(()),
-    }
+    let Some(file) = &args.write else { return Ok(()) };
+    ensure!(noise.tolerable(), "the machine was too busy: {} keeps its old figures", file.display());
+    report::write_into(file, &text)
 }
 
-async fn measure(args: &Args, plan: &Plan, server: &Path, folder: &Path) -> Result<String> {
+async fn measure(args: &Args, plan: &Plan, server: &Path, folder: &Path) -> Result<(String, Noise)> {
     let machine_before = process::machine_cpu();
     let mut engines = vec![Engine::sqlite(server, folder, plan).await?];
     if let Some(cluster) = &args.postgres {
@@ -174,26 +173,45 @@ async fn measure(args: &Args, plan: &Plan, server: &Path, folder: &Path) -> Resu
     for engine in engines {
         engine.server.stop()?;
     }
-    let noise = noise(machine_before, postmaster);
+    let noise = Noise::since(machine_before, postmaster);
     let intro = introduction(args, plan, &versions, &noise)?;
-    Ok(format!("{intro}\n\n{}", report::table(&rows)))
+    Ok((format!("{intro}\n\n{}", report::table(&rows, noise.tolerable())), noise))
 }
 
-/// What the machine did beside the measures.
-fn noise((busy_before, stolen_before): (f64, f64), postmaster: Option<u32>) -> String {
-    let (busy, stolen) = process::machine_cpu();
-    let (busy, stolen) = (busy - busy_before, stolen - stolen_before);
-    // The cluster was started for this run, this process a moment before it.
-    let own = process::cpu_of_family(std::process::id()) + postmaster.map_or(0.0, process::cpu_of_family);
-    let percent = |seconds: f64| (100.0 * seconds / (busy + stolen)).max(0.0);
-    format!(
-        "{:.0} % of the busy CPU time was other processes', {:.0} % the hypervisor's",
-        percent(busy - own),
-        percent(stolen)
-    )
+/// What the machine did beside the measures, as shares of its busy CPU time.
+struct Noise {
+    others: f64,
+    stolen: f64,
 }
 
-fn introduction(args: &Args, plan: &Plan, versions: &[String], noise: &str) -> Result<String> {
+/// Beyond this share of noise the rates of a run, and of its limits, are the scheduler's and not the server's.
+const MAX_NOISE: f64 = 0.15;
+
+impl Noise {
+    fn since((busy_before, stolen_before): (f64, f64), postmaster: Option<u32>) -> Self {
+        let (busy, stolen) = process::machine_cpu();
+        let (busy, stolen) = (busy - busy_before, stolen - stolen_before);
+        // The cluster was started for this run, this process a moment before it.
+        let own = process::cpu_of_family(std::process::id()) + postmaster.map_or(0.0, process::cpu_of_family);
+        let share = |seconds: f64| (seconds / (busy + stolen)).max(0.0);
+        Self { others: share(busy - own), stolen: share(stolen) }
+    }
+
+    fn tolerable(&self) -> bool {
+        self.others + self.stolen <= MAX_NOISE
+    }
+}
+
+impl std::fmt::Display for Noise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { others, stolen } = self;
+        write!(f, "of the busy CPU time other processes took {:.0} %", others * 100.0)?;
+        write!(f, " and the hypervisor {:.0} %", stolen * 100.0)?;
+        if self.tolerable() { Ok(()) } else { write!(f, ": **too much to trust these figures**") }
+    }
+}
+
+fn introduction(args: &Args, plan: &Plan, versions: &[String], noise: &Noise) -> Result<String> {
     let cpus = fs::read_to_string("/proc/cpuinfo")?;
     let model = cpus
         .lines()

@@ -191,7 +191,7 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> [String; 10] {
+    fn cells(&self, trusted: bool) -> [String; 10] {
         let show = |value| self.unit.show(value);
         let extremes = self.values.iter().fold(None, |extremes: Option<(f64, f64)>, &value| {
             let (low, high) = extremes.unwrap_or((value, value));
@@ -212,7 +212,10 @@ impl Row {
                 Goal::None => String::new(),
             },
             format!("{}{spread}{unit}", show(median(&self.values))),
-            self.reached().to_owned(),
+            match self.reached() {
+                "yes" if !trusted => "noise".to_owned(),
+                reached => reached.to_owned(),
+            },
             self.rate.clone(),
             server,
             database,
@@ -239,10 +242,10 @@ const TITLES: [&str; 10] = [
     "Limit",
 ];
 
-/// The rows as a Markdown table whose columns line up.
-pub fn table(rows: &[Row]) -> String {
+/// The rows as a Markdown table whose columns line up. Figures that can't be trusted reach no goal.
+pub fn table(rows: &[Row], trusted: bool) -> String {
     let mut lines = vec![TITLES.map(str::to_owned)];
-    lines.extend(rows.iter().map(Row::cells));
+    lines.extend(rows.iter().map(|row| row.cells(trusted)));
     let widths: Vec<usize> = (0..TITLES.len())
         .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
         .collect();
@@ -310,6 +313,15 @@ mod tests {
     fn wrong_answers_reach_no_goal() {
         assert_eq!(reached(&[sample(99, &[("500", 1)])]), "**no**: wrong answers");
         assert_eq!(reached(&[sample(99, &[("wrong body", 1)])]), "**no**: wrong answers");
+    }
+
+    #[test]
+    fn noise_reaches_no_goal() {
+        let row = || {
+            Row::against_limit("login", "", Goal::AtLeast(0.9), &[sample(9, &[])], ("", &[sample(9, &[])]))
+        };
+        assert!(table(&[row()], true).contains("| yes "));
+        assert!(!table(&[row()], false).contains("| yes "));
     }
 
     #[test]
