@@ -1,0 +1,289 @@
+//! Load on a server: a closed loop on keep-alive connections for rates, an open loop on a fixed schedule for
+//! latencies.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures_util::future::{join, join_all};
+
+use crate::http::{BlockingConnection, Connection};
+use crate::process;
+
+/// Discarded at the start of every window: connections open, queues fill, caches warm.
+pub const WARM_UP: Duration = Duration::from_millis(400);
+
+/// What one connection sends, and whether an answer is the right one.
+pub trait Script {
+    /// The next request, into `out`.
+    fn request(&mut self, out: &mut Vec<u8>);
+
+    /// Whether the body of a 200 is what was asked for.
+    fn accepts(&mut self, body: &[u8]) -> bool;
+}
+
+/// Whose CPU time counts beside the load generator's own.
+#[derive(Clone, Copy, Default)]
+pub struct Meter {
+    /// The server process.
+    pub server: Option<u32>,
+    /// The parent of the database's processes.
+    pub database: Option<u32>,
+}
+
+/// CPU time in seconds.
+#[derive(Clone, Copy, Default)]
+pub struct Cpu {
+    pub server: f64,
+    pub database: f64,
+    pub generator: f64,
+}
+
+impl Meter {
+    pub fn read(self) -> Cpu {
+        Cpu {
+            server: self.server.map_or(0.0, process::cpu),
+            database: self.database.map_or(0.0, process::cpu_of_family),
+            generator: process::cpu(std::process::id()),
+        }
+    }
+}
+
+impl std::ops::Sub for Cpu {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            server: self.server - before.server,
+            database: self.database - before.database,
+            generator: self.generator - before.generator,
+        }
+    }
+}
+
+/// Counts of answers that were not the right one, by status or kind.
+pub type Wrong = BTreeMap<String, u64>;
+
+/// What a window of load did.
+pub struct Sample {
+    /// Right answers.
+    pub count: u64,
+    pub wrong: Wrong,
+    pub elapsed: Duration,
+    pub cpu: Cpu,
+}
+
+impl Sample {
+    /// Right answers per second.
+    pub fn rate(&self) -> f64 {
+        self.count as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+/// Sends an answer's script its verdict.
+fn judge(answer: io::Result<(u16, &[u8])>, accepts: impl FnOnce(&[u8]) -> bool) -> Result<(), String> {
+    match answer {
+        Ok((200, body)) if accepts(body) => Ok(()),
+        Ok((200, _)) => Err("wrong body".to_owned()),
+        Ok((status, _)) => Err(status.to_string()),
+        Err(error) => Err(format!("connection: {error}")),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    WarmUp,
+    Counting,
+    Over,
+}
+
+struct Tally {
+    phase: Cell<Phase>,
+    count: Cell<u64>,
+    wrong: RefCell<Wrong>,
+}
+
+/// As many requests as the server answers in `window`, one at a time on each script's own connection.
+///
+/// Every connection finishes what it began, so that no script loses an answer; what is finished outside the
+/// window is not counted.
+pub async fn closed_loop<S: Script>(
+    address: SocketAddr,
+    scripts: &mut [S],
+    window: Duration,
+    meter: Meter,
+) -> Result<Sample> {
+    let tally =
+        Tally { phase: Cell::new(Phase::WarmUp), count: Cell::new(0), wrong: RefCell::new(Wrong::new()) };
+    let connections = join_all(scripts.iter_mut().map(|script| drive(address, script, &tally)));
+    let clock = async {
+        tokio::time::sleep(WARM_UP).await;
+        let (began, before) = (Instant::now(), meter.read());
+        tally.phase.set(Phase::Counting);
+        tokio::time::sleep(window).await;
+        tally.phase.set(Phase::Over);
+        (began.elapsed(), meter.read() - before)
+    };
+    let (outcomes, (elapsed, cpu)) = join(connections, clock).await;
+    outcomes.into_iter().collect::<io::Result<()>>().context("connecting to the server")?;
+    Ok(Sample { count: tally.count.get(), wrong: tally.wrong.into_inner(), elapsed, cpu })
+}
+
+async fn drive<S: Script>(address: SocketAddr, script: &mut S, tally: &Tally) -> io::Result<()> {
+    let mut connection = Connection::open(address).await?;
+    let mut request = Vec::new();
+    while tally.phase.get() != Phase::Over {
+        script.request(&mut request);
+        let answer = connection.exchange(&request).await;
+        let broken = answer.is_err();
+        let verdict = judge(answer, |body| script.accepts(body));
+        match verdict {
+            Ok(()) if tally.phase.get() == Phase::Counting => tally.count.set(tally.count.get() + 1),
+            Ok(()) => {}
+            // A mistake counts whenever it happens.
+            Err(kind) => *tally.wrong.borrow_mut().entry(kind).or_default() += 1,
+        }
+        if broken {
+            connection = Connection::open(address).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A request and what its answer must contain.
+pub struct Question {
+    pub request: Vec<u8>,
+    pub expected: Vec<u8>,
+}
+
+impl Question {
+    pub fn answered_by(&self, body: &[u8]) -> bool {
+        memchr::memmem::find(body, &self.expected).is_some()
+    }
+}
+
+/// Latencies of an open loop in seconds, and the wrong answers.
+#[derive(Default)]
+pub struct Latencies {
+    seconds: Vec<f64>,
+    pub wrong: Wrong,
+}
+
+impl Latencies {
+    /// The latency that 99 of 100 requests stay below, in seconds.
+    pub fn p99(&self) -> f64 {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get((sorted.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// Threads of the open loop: enough that a slow answer rarely delays the next request.
+const PROBES: u32 = 8;
+/// Requests per second of all probes together.
+pub const PROBE_RATE: u32 = 200;
+/// The scheduler is asked to run a probe at once: it stands for a client on another machine.
+const PROBE_PRIORITY: i32 = -15;
+
+/// Asks one of `questions` [`PROBE_RATE`] times a second for `window`, after a pause of [`WARM_UP`].
+pub fn open_loop(
+    address: SocketAddr,
+    questions: &Arc<[Question]>,
+    window: Duration,
+) -> Vec<JoinHandle<Result<Latencies>>> {
+    let began = Instant::now() + WARM_UP;
+    (0..PROBES)
+        .map(|index| {
+            let questions = Arc::clone(questions);
+            thread::spawn(move || {
+                // Refused without the privilege; the report says so.
+                let _ = raise_priority();
+                probe(address, &questions, began, window, index)
+            })
+        })
+        .collect()
+}
+
+/// Joins the threads of [`open_loop`].
+pub fn collect(probes: Vec<JoinHandle<Result<Latencies>>>) -> Result<Latencies> {
+    let mut all = Latencies::default();
+    for probe in probes {
+        let one = probe.join().map_err(|_| anyhow::anyhow!("a probe panicked"))??;
+        all.seconds.extend(one.seconds);
+        for (kind, count) in one.wrong {
+            *all.wrong.entry(kind).or_default() += count;
+        }
+    }
+    Ok(all)
+}
+
+fn raise_priority() -> rustix::io::Result<()> {
+    // On Linux a thread's id selects that thread alone.
+    rustix::process::setpriority_process(Some(rustix::thread::gettid()), PROBE_PRIORITY)
+}
+
+/// Whether probes may run at their raised priority.
+pub fn can_raise_priority() -> bool {
+    thread::spawn(raise_priority).join().is_ok_and(|outcome| outcome.is_ok())
+}
+
+fn probe(
+    address: SocketAddr,
+    questions: &[Question],
+    began: Instant,
+    window: Duration,
+    index: u32,
+) -> Result<Latencies> {
+    let mut connection = BlockingConnection::open(address)?;
+    let mut latencies = Latencies::default();
+    let interval = Duration::from_secs(1) * PROBES / PROBE_RATE;
+    let mut due = began + interval * index / PROBES;
+    let end = began + window;
+    for turn in 0usize.. {
+        if due >= end {
+            break;
+        }
+        let question = &questions[(turn * PROBES as usize + index as usize) % questions.len()];
+        // Late because of the answer before: the wait counts. Late because of a coarse timer: it does not.
+        let asked = match due.checked_duration_since(Instant::now()) {
+            Some(wait) => {
+                thread::sleep(wait);
+                Instant::now()
+            }
+            None => due,
+        };
+        let answer = connection.exchange(&question.request);
+        let broken = answer.is_err();
+        match judge(answer, |body| question.answered_by(body)) {
+            Ok(()) => latencies.seconds.push(asked.elapsed().as_secs_f64()),
+            Err(kind) => *latencies.wrong.entry(kind).or_default() += 1,
+        }
+        if broken {
+            connection = BlockingConnection::open(address)?;
+        }
+        due += interval;
+    }
+    Ok(latencies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p99_leaves_one_of_a_hundred_above() {
+        let latencies = |count: u32| Latencies {
+            seconds: (1..=count).rev().map(f64::from).collect(),
+            wrong: Wrong::new(),
+        };
+        assert_eq!(latencies(200).p99(), 198.0);
+        assert_eq!(latencies(100).p99(), 99.0);
+        assert_eq!(latencies(1).p99(), 1.0);
+        assert!(latencies(0).p99().is_nan());
+    }
+}

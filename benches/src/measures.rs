@@ -1,0 +1,191 @@
+//! What is measured: each measure takes turns between the server and its limit, so that both meet the same noise.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::accounts::{Account, Login, Nothing, Profile, Signup, Turn};
+use crate::engines::{self, Engine};
+use crate::limits;
+use crate::load::{self, Meter, Question, Sample, Script, Wrong, closed_loop};
+use crate::process::{self, Process};
+use crate::report::{Goal, Row, Unit};
+use crate::{CONNECTIONS, Plan};
+
+/// Connections that keep the hash pool busy without filling its queue.
+const SIGN_IN_CONNECTIONS: usize = 16;
+/// After a start, before the idle memory is read.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Samples by side; in every second round the sides run in the opposite order.
+async fn take_turns(
+    plan: &Plan,
+    sides: usize,
+    mut run: impl AsyncFnMut(usize) -> Result<Sample>,
+) -> Result<Vec<Vec<Sample>>> {
+    let mut samples: Vec<Vec<Sample>> = (0..sides).map(|_| Vec::new()).collect();
+    for round in 0..plan.rounds {
+        for step in 0..sides {
+            let side = if round % 2 == 0 { step } else { sides - 1 - step };
+            samples[side].push(run(side).await?);
+        }
+    }
+    Ok(samples)
+}
+
+fn scripts<S: Script>(count: usize, script: impl Fn() -> S) -> Vec<S> {
+    (0..count).map(|_| script()).collect()
+}
+
+/// Login and signup at saturation against Argon2id alone on every core.
+pub async fn sign_in(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
+    let newcomers: Vec<Turn> = engines.iter().map(|_| Turn::default()).collect();
+    let samples = take_turns(plan, 1 + 2 * engines.len(), async |side| {
+        let Some(side) = side.checked_sub(1) else { return limits::argon2id(plan.window) };
+        let engine = &engines[side / 2];
+        let address = engine.server.address;
+        if side % 2 == 0 {
+            let turn = Turn::default();
+            let login = || Login { accounts: Rc::clone(&engine.accounts), turn: Rc::clone(&turn) };
+            let mut logins = scripts(SIGN_IN_CONNECTIONS, login);
+            closed_loop(address, &mut logins, plan.window, engine.meter()).await
+        } else {
+            let signup = || Signup { turn: Rc::clone(&newcomers[side / 2]) };
+            let mut signups = scripts(SIGN_IN_CONNECTIONS, signup);
+            closed_loop(address, &mut signups, plan.window, engine.meter()).await
+        }
+    })
+    .await?;
+    let limit = ("Argon2id, all cores", &samples[0][..]);
+    let mut rows = Vec::new();
+    for (operation, offset) in [("login", 1), ("signup", 2)] {
+        for (index, engine) in engines.iter().enumerate() {
+            let measured = &samples[offset + 2 * index];
+            rows.push(Row::against_limit(operation, engine.name, Goal::AtLeast(0.95), measured, limit));
+        }
+    }
+    Ok(rows)
+}
+
+/// The profile at 64 connections against an empty handler, for many accounts and for one.
+pub async fn profile(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
+    let empty = limits::start_empty_handler()?;
+    let questions: Vec<[Rc<[Question]>; 2]> = engines
+        .iter()
+        .map(|engine| {
+            let all: Rc<[Question]> = engine.accounts.iter().map(Account::profile).collect();
+            [all, engine.accounts.iter().take(1).map(Account::profile).collect()]
+        })
+        .collect();
+    let samples = take_turns(plan, 1 + 2 * engines.len(), async |side| {
+        let Some(side) = side.checked_sub(1) else { return ask_nothing(&empty, plan.window).await };
+        let engine = &engines[side / 2];
+        let (questions, turn) = (&questions[side / 2][side % 2], Rc::new(Cell::new(0)));
+        let profile = || Profile { questions: Rc::clone(questions), turn: Rc::clone(&turn), asked: 0 };
+        let mut profiles = scripts(CONNECTIONS, profile);
+        closed_loop(engine.server.address, &mut profiles, plan.window, engine.meter()).await
+    })
+    .await?;
+    let limit = ("empty handler", &samples[0][..]);
+    let mut rows = Vec::new();
+    let many = format!("profile, {} accounts", plan.accounts);
+    for (operation, offset) in [(many.as_str(), 1), ("profile, 1 account", 2)] {
+        for (index, engine) in engines.iter().enumerate() {
+            // The second engine is another process, asked over a socket.
+            let goal = Goal::AtLeast(if engine.postmaster.is_none() { 0.4 } else { 0.3 });
+            rows.push(Row::against_limit(operation, engine.name, goal, &samples[offset + 2 * index], limit));
+        }
+    }
+    empty.stop()?;
+    Ok(rows)
+}
+
+async fn ask_nothing(empty: &Process, window: Duration) -> Result<Sample> {
+    let meter = Meter { server: Some(empty.pid()), database: None };
+    closed_loop(empty.address, &mut scripts(CONNECTIONS, || Nothing), window, meter).await
+}
+
+/// Refresh at 64 connections, each with its own session, against one-row commits through the raw driver.
+pub async fn refresh(plan: &Plan, engines: &mut [Engine]) -> Result<Vec<Row>> {
+    let samples = take_turns(plan, 2 * engines.len(), async |side| {
+        let engine = &mut engines[side / 2];
+        if side % 2 == 0 {
+            return engine.commits(plan.window).await;
+        }
+        let (address, meter) = (engine.server.address, engine.meter());
+        closed_loop(address, &mut engine.chains, plan.window, meter).await
+    })
+    .await?;
+    let row = |(index, engine): (usize, &Engine)| {
+        let limit = (engine.commits_name(), &samples[2 * index][..]);
+        Row::against_limit("refresh", engine.name, Goal::AtLeast(1.0), &samples[2 * index + 1], limit)
+    };
+    Ok(engines.iter().enumerate().map(row).collect())
+}
+
+/// The profile's p99 at a fixed rate while 64 logins saturate the hash pool, against the same without them.
+pub async fn isolation(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for engine in engines {
+        let questions: Arc<[Question]> = engine.accounts.iter().map(Account::profile).collect();
+        let address = engine.server.address;
+        let (mut idle, mut loaded, mut logins) = (Vec::new(), Vec::new(), Vec::new());
+        let mut wrong = Wrong::new();
+        for _ in 0..plan.rounds {
+            let alone = load::collect(load::open_loop(address, &questions, plan.probe_window))?;
+            let turn = Turn::default();
+            let login = || Login { accounts: Rc::clone(&engine.accounts), turn: Rc::clone(&turn) };
+            let mut scripts = scripts(CONNECTIONS, login);
+            let probes = load::open_loop(address, &questions, plan.probe_window);
+            logins.push(closed_loop(address, &mut scripts, plan.probe_window, engine.meter()).await?);
+            let beside = load::collect(probes)?;
+            idle.push(alone.p99());
+            loaded.push(beside.p99());
+            for (kind, count) in alone.wrong.into_iter().chain(beside.wrong) {
+                *wrong.entry(kind).or_default() += count;
+            }
+        }
+        rows.push(Row::against_idle(
+            "profile p99 beside logins",
+            engine.name,
+            &loaded,
+            &idle,
+            &logins,
+            wrong,
+        ));
+    }
+    Ok(rows)
+}
+
+/// Memory, starts and the size of the binary. Ends the servers' run: each is started anew.
+pub async fn footprint(plan: &Plan, engines: Vec<Engine>) -> Result<(Vec<Row>, Vec<Engine>)> {
+    let (mut rows, mut restarted) = (Vec::new(), Vec::new());
+    let size = engines::size(engines.first().context("no engine")?.program())?;
+    for mut engine in engines {
+        let name = engine.name;
+        let now = process::memory(engine.server.pid(), "VmRSS")?;
+        let peak = process::memory(engine.server.pid(), "VmHWM")?;
+        rows.push(Row::plain("memory after load", name, Goal::None, Unit::Megabytes, vec![now]));
+        rows.push(Row::plain("memory, peak under load", name, Goal::None, Unit::Megabytes, vec![peak]));
+        for path in ["/livez", "/readyz"] {
+            let mut times = Vec::new();
+            for _ in 0..plan.starts {
+                let took;
+                (engine, took) = engine.restart(path)?;
+                times.push(took.as_secs_f64() * 1e3);
+            }
+            let goal = Goal::AtMost(100.0);
+            rows.push(Row::plain(&format!("start to {path}"), name, goal, Unit::Milliseconds, times));
+        }
+        tokio::time::sleep(SETTLE).await;
+        let idle = process::memory(engine.server.pid(), "VmRSS")?;
+        rows.push(Row::plain("memory, idle", name, Goal::AtMost(20.0), Unit::Megabytes, vec![idle]));
+        restarted.push(engine);
+    }
+    rows.push(Row::plain("size of the binary", "", Goal::None, Unit::Megabytes, vec![size]));
+    rows.sort_by(|one, other| one.operation.cmp(&other.operation));
+    Ok((rows, restarted))
+}
