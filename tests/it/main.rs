@@ -16,6 +16,7 @@ mod journey;
 mod limits;
 mod parity;
 mod problems;
+mod races;
 mod requests;
 mod sessions;
 mod shutdown;
