@@ -140,11 +140,17 @@ impl Person {
         let profile = server.profile(&self.session.access).await.assert_status(200).json();
         let found: Option<String> = serde_json::from_value(profile["full_name"].clone()).unwrap();
         let Fact { acknowledged, asked } = &self.full_name;
-        assert!(found == *acknowledged || Some(&found) == asked.as_ref(), "{found:?}, not {:?}", self.full_name);
+        assert!(
+            found == *acknowledged || Some(&found) == asked.as_ref(),
+            "{found:?}, not {:?}",
+            self.full_name
+        );
         self.full_name = Fact::new(found);
 
         let mut good = vec![];
-        for password in [Some(self.password.acknowledged.clone()), self.password.asked.clone()].into_iter().flatten() {
+        for password in
+            [Some(self.password.acknowledged.clone()), self.password.asked.clone()].into_iter().flatten()
+        {
             let answer = server.anonymous().post("/auth/login", &credentials(&self.email, &password)).await;
             if answer.status == 200 {
                 good.push(password);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use entities::outbox_message::{self, State};
-use latchkey::config::Secret;
+use latchkey::secret::Secret;
 use sea_orm::EntityTrait;
 
 use crate::support::process::{Site, credentials};
@@ -13,7 +13,7 @@ use crate::support::{App, Engine, PASSWORD, eventually};
 
 async fn app(engine: Engine, mail_url: &str) -> App {
     App::start(engine, |config| {
-        config.mail_url = Some(Secret::from(mail_url.to_owned()));
+        config.mail_url = Some(Secret::new(mail_url.to_owned()));
         config.mail_from = "Example <no-reply@example.com>".into();
     })
     .await
@@ -157,7 +157,7 @@ on_both_engines! {
         assert_eq!(message.state, State::Pending, "ours to mend, and no reason to lose a mail");
         assert!(!message.last_error.unwrap().contains("canary"));
 
-        let app = app.restart(|config| config.mail_url = Some(Secret::from(url("right-password")))).await;
+        let app = app.restart(|config| config.mail_url = Some(Secret::new(url("right-password")))).await;
         app.clock.advance_seconds(5);
         app.services.outbox.wake();
         let letter = smtp.received(1).await.remove(0);
