@@ -167,7 +167,7 @@ on_both_engines! {
 
     /// Also when the waiting time has begun to grow, and when it is refused.
     async fn the_wait_for_another_mail_grows_alike(site: Site) {
-        let site = site.with("LIMITS__ENABLED", "true").with("LIMITS__RESEND_PER_ADDRESS", "1000/3600");
+        let site = site.with_limits().with("LIMITS__RESEND_PER_ADDRESS", "1000/3600");
         let server = inhabited(&site).await;
         for _ in 0..3 {
             let mut shapes = vec![];

@@ -99,7 +99,7 @@ on_both_engines! {
     /// An attempt is counted before its hash is computed: guesses sent side by side gain nothing.
     async fn a_hundred_wrong_passwords_are_not_tried_beyond_the_limit(site: Site) {
         let site = site
-            .with("LIMITS__ENABLED", "true")
+            .with_limits()
             .with("LIMITS__LOGIN_PER_ACCOUNT", "10/36000")
             .with("LIMITS__LOGIN_PER_ADDRESS", "100000/36000");
         let servers = servers(&site).await;

@@ -30,7 +30,7 @@ impl On for Site {
 }
 
 impl Site {
-    /// Nothing there yet. Limits are off unless a test turns them on; mails are files.
+    /// Nothing there yet. Limits are off until [`Site::with_limits`]; mails are files.
     pub async fn new(engine: Engine) -> Self {
         let database = Database::create(engine).await;
         let mailbox = Mailbox::new(&database.directory.path().join("mail"));
@@ -44,6 +44,12 @@ impl Site {
     /// With one more setting; the key comes without its prefix.
     pub fn with(mut self, key: &str, value: &str) -> Self {
         self.settings.push((format!("LATCHKEY_{key}"), value.to_owned()));
+        self
+    }
+
+    /// With the limits that are there by default.
+    pub fn with_limits(mut self) -> Self {
+        self.settings.retain(|(key, _)| key != "LATCHKEY_LIMITS__ENABLED");
         self
     }
 
