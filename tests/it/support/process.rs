@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use super::mail::Mailbox;
-use super::{Answer, Database, Engine, Mail, Node, On, Output, eventually};
+use super::node::Output;
+use super::{Answer, Database, Engine, Mail, Node, On, eventually};
 
 /// A database, a directory, and settings that outlast each process.
 pub struct Site {
@@ -59,10 +60,7 @@ impl Site {
 
     /// Starts a server here.
     pub async fn start(&self) -> Process {
-        let node = Node::serve(&self.database, &self.environment()).await;
-        let (_, metrics) = node.announced.split_once("Metrics http://").expect("metrics are on");
-        let metrics = metrics.split('/').next().unwrap().parse().unwrap();
-        Process { node, metrics }
+        Process { node: Node::serve(&self.database, &self.environment()).await }
     }
 
     /// Runs a command such as `doctor` here.
@@ -90,7 +88,6 @@ impl Site {
 /// A server process. It is killed when dropped.
 pub struct Process {
     pub node: Node,
-    metrics: SocketAddr,
 }
 
 impl Deref for Process {
@@ -115,7 +112,7 @@ impl Process {
 
     /// The sum of all series of a metric; zero when there is none.
     pub async fn metric(&self, name: &str) -> f64 {
-        let page = super::Client::new(self.metrics).get("/metrics").await.assert_status(200).text();
+        let page = self.node.metrics().get("/metrics").await.assert_status(200).text();
         let series = page.lines().filter_map(|line| line.strip_prefix(name));
         let series = series.filter(|rest| rest.starts_with([' ', '{']));
         series.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
