@@ -36,41 +36,49 @@ impl Services {
         change: ProfileChange,
         origin: &Origin,
     ) -> Result<State, Error> {
-        let mut state = State::clone(&caller.state);
+        let id = caller.state.account;
+        let now = self.sources.now();
         let mut changed = vec![];
-        let mut update = account::Entity::update_many().filter(account::Column::Id.eq(state.account));
-        let fields = [
-            ("full_name", account::Column::FullName, change.full_name, &mut state.full_name),
-            ("avatar_url", account::Column::AvatarUrl, change.avatar_url, &mut state.avatar_url),
-            ("phone", account::Column::Phone, change.phone, &mut state.phone),
-        ];
-        for (name, column, value, current) in fields {
+        let mut update = account::Entity::update_many().filter(account::Column::Id.eq(id));
+        for (name, column, value) in [
+            ("full_name", account::Column::FullName, change.full_name),
+            ("avatar_url", account::Column::AvatarUrl, change.avatar_url),
+            ("phone", account::Column::Phone, change.phone),
+        ] {
             if let Some(value) = value {
-                update = update.col_expr(column, Expr::value(value.clone()));
+                update = update.col_expr(column, Expr::value(value));
                 changed.push(name);
-                *current = value;
             }
         }
         if changed.is_empty() {
-            return Ok(state);
+            return Ok(State::clone(&caller.state));
         }
-        state.updated_at = self.sources.now();
-        let update = update.col_expr(account::Column::UpdatedAt, Expr::value(state.updated_at));
+        let update = update.col_expr(account::Column::UpdatedAt, Expr::value(now));
         let record = self.audit(
             Event::new(Action::ProfileUpdated, Actor::Account(origin))
-                .account(state.account)
-                .session(state.session, caller.claims.aal)
+                .account(id)
+                .session(caller.state.session, caller.claims.aal)
                 .detail(serde_json::json!({ "fields": changed })),
         );
-        self.db
+        let row: account::Model = self
+            .db
             .write(move |transaction| {
                 Box::pin(async move {
                     update.exec(transaction).await?;
-                    record.write(transaction).await.map_err(Error::from)
+                    record.write(transaction).await?;
+                    // As it is now, with what others have changed meanwhile; gone, if somebody deleted the account.
+                    let row = account::Entity::find_by_id(id).one(transaction).await?;
+                    row.ok_or(Error::InvalidAccessToken)
                 })
             })
             .await?;
-        Ok(state)
+        Ok(State {
+            full_name: row.full_name,
+            avatar_url: row.avatar_url,
+            phone: row.phone,
+            updated_at: row.updated_at,
+            ..State::clone(&caller.state)
+        })
     }
 
     /// Changes the caller's password. Ends the account's other sessions and tells its owner by mail.

@@ -115,7 +115,7 @@ where
 /// What a server said.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    what: String,
+    pub(super) what: String,
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,

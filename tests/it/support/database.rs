@@ -53,6 +53,23 @@ impl Database {
         }
     }
 
+    /// Ends the connections of all servers and lets nobody in, until [`Database::open`].
+    pub async fn close(&self) {
+        let name = &self.name;
+        execute(&admin_url(), &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+        self.cut_connections().await;
+    }
+
+    pub async fn open(&self) {
+        execute(&admin_url(), &format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.name)).await;
+    }
+
+    /// Ends all connections, as a database that is restarted does.
+    pub async fn cut_connections(&self) {
+        let cut = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname";
+        execute(&admin_url(), &format!("{cut} = '{}'", self.name)).await;
+    }
+
     /// Every value of every column of every table, as text; bytes in hexadecimal.
     pub async fn dump(&self) -> String {
         let connection = self.connect().await;

@@ -18,7 +18,7 @@ pub struct Mail {
 }
 
 impl Mail {
-    fn parse(raw: &[u8]) -> (Self, Vec<String>) {
+    pub(super) fn parse(raw: &[u8]) -> (Self, Vec<String>) {
         let message = MessageParser::default().parse(raw).unwrap();
         let to = message.to().unwrap().iter().map(|to| to.address().unwrap().to_owned()).collect();
         let template = message.header("X-Latchkey-Template").and_then(|value| value.as_text());

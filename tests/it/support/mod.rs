@@ -8,6 +8,8 @@ mod database;
 mod engines;
 mod mail;
 mod node;
+pub mod process;
+pub mod smtp;
 mod user;
 
 pub use app::App;

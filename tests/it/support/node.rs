@@ -146,8 +146,18 @@ impl Node {
 
     /// Asks it to stop, as an init system does; answers the exit code.
     pub async fn terminate(mut self) -> Option<i32> {
+        self.ask_to_stop().await;
+        self.ended().await
+    }
+
+    /// SIGTERM, without waiting for what follows.
+    pub async fn ask_to_stop(&self) {
         let id = self.process.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    }
+
+    /// Waits for its end; answers the exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
         timeout(PATIENCE, self.process.wait()).await.expect("the server stops").unwrap().code()
     }
 }

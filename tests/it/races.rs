@@ -1,0 +1,339 @@
+//! Many at the same moment, on PostgreSQL against two server processes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::sync::Barrier;
+
+use crate::support::process::{Connection, Process, Rows, Session, Site, credentials};
+use crate::support::{Answer, Engine, PASSWORD, eventually};
+
+/// The servers of a race: two beside each other on PostgreSQL; SQLite has one.
+async fn servers(site: &Site) -> Vec<Process> {
+    let mut servers = vec![site.start().await];
+    if site.database.engine == Engine::Postgres {
+        servers.push(site.start().await);
+    }
+    servers
+}
+
+/// Sends all of `bodies` at once, in turn to each of the servers, on connections that are open already.
+async fn at_once(servers: &[Process], path: &str, bodies: Vec<Value>) -> Vec<Answer> {
+    let start = Arc::new(Barrier::new(bodies.len()));
+    let runs = bodies.into_iter().enumerate().map(|(number, body)| {
+        let (start, address) = (Arc::clone(&start), servers[number % servers.len()].address);
+        async move {
+            let mut connection = Connection::open(address).await.unwrap();
+            start.wait().await;
+            connection.post(path, &body).await.unwrap()
+        }
+    });
+    join_all(runs).await
+}
+
+fn distinct<T: Eq + std::hash::Hash>(all: impl IntoIterator<Item = T>) -> usize {
+    all.into_iter().collect::<HashSet<T>>().len()
+}
+
+on_both_engines! {
+    async fn a_hundred_refreshes_of_one_token_have_one_successor(site: Site) {
+        let servers = servers(&site).await;
+        site.verified(&servers[0], "ada@example.com", PASSWORD).await;
+        let session = servers[0].login("ada@example.com", PASSWORD).await;
+
+        let answers = at_once(&servers, "/auth/refresh", vec![json!({ "refresh_token": session.refresh }); 100]).await;
+        let successors: Vec<Session> = answers.iter().map(Session::of).collect();
+        assert_eq!(distinct(successors.iter().map(|session| &session.refresh)), 1);
+        assert_eq!(distinct(successors.iter().map(|session| &session.access)), 1);
+        assert_ne!(successors[0].refresh, session.refresh);
+
+        let rows = site.rows().await;
+        assert_eq!(rows.column::<i64>("SELECT counter FROM sessions").await, [1]);
+        assert_eq!(rows.count("audit_events WHERE action = 'session.refreshed'").await, 1);
+        assert_eq!(rows.count("audit_events WHERE action = 'session.refresh_repeated'").await, 99);
+        servers[0].refresh(&successors[0].refresh).await.assert_status(200);
+    }
+
+    async fn a_hundred_uses_of_one_verification_token_have_one_success(site: Site) {
+        let servers = servers(&site).await;
+        servers[0].anonymous().post("/auth/signup", &credentials("ada@example.com", PASSWORD)).await.assert_status(200);
+        let token = eventually("the mail", async || site.mails_to("ada@example.com").pop()).await.token();
+
+        let answers = at_once(&servers, "/auth/verify-email", vec![json!({ "token": token }); 100]).await;
+        let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+        assert_eq!(good.len(), 1);
+        for answer in bad {
+            answer.assert_error(400, "verification_token_used");
+        }
+        assert_eq!(site.rows().await.count("audit_events WHERE action = 'account.email_verified'").await, 1);
+    }
+
+    async fn fifty_sign_ups_of_one_address_make_one_account_with_one_link(site: Site) {
+        let servers = servers(&site).await;
+        let password = |number| format!("{PASSWORD} {number}");
+        let bodies = (0..50).map(|number| credentials("ada@example.com", &password(number))).collect();
+        for answer in at_once(&servers, "/auth/signup", bodies).await {
+            let answer = answer.assert_status(200).json();
+            assert_eq!((&answer["next_step"], &answer["session"]), (&json!("verify_email"), &Value::Null));
+        }
+        let rows = site.rows().await;
+        assert_eq!(rows.count("accounts").await, 1);
+        assert_eq!(rows.count("email_verifications").await, 1);
+
+        rows.outbox_empty().await;
+        let mails = site.mails_to("ada@example.com");
+        assert_eq!(mails.len(), 50, "every sign-up sends a mail");
+        let links = mails.iter().filter(|mail| mail.template == "verify_email");
+        let bodies = links.map(|mail| json!({ "token": mail.token() })).collect();
+        let answers = at_once(&servers, "/auth/verify-email", bodies).await;
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+
+        // And one of the passwords is the account's.
+        let bodies = (0..50).map(|number| credentials("ada@example.com", &password(number))).collect();
+        let answers = at_once(&servers, "/auth/login", bodies).await;
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    }
+
+    /// An attempt is counted before its hash is computed: guesses sent side by side gain nothing.
+    async fn a_hundred_wrong_passwords_are_not_tried_beyond_the_limit(site: Site) {
+        let site = site
+            .with_limits()
+            .with("LIMITS__LOGIN_PER_ACCOUNT", "10/36000")
+            .with("LIMITS__LOGIN_PER_ADDRESS", "100000/36000");
+        let servers = servers(&site).await;
+        site.verified(&servers[0], "ada@example.com", PASSWORD).await;
+        let before = hashes(&servers).await;
+
+        let bodies = (0..100).map(|number| credentials("ada@example.com", &format!("wrong {PASSWORD} {number}")));
+        let answers = at_once(&servers, "/auth/login", bodies.collect()).await;
+        let (refused, limited): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 401);
+        assert_eq!(refused.len(), 10);
+        for answer in limited {
+            assert!(answer.assert_error(429, "rate_limited").retry_after() > 0);
+        }
+        assert_eq!(hashes(&servers).await - before, 10.0);
+    }
+
+    async fn of_two_password_changes_at_once_one_succeeds(site: Site) {
+        let servers = servers(&site).await;
+        site.verified(&servers[0], "ada@example.com", PASSWORD).await;
+        let session = servers[0].login("ada@example.com", PASSWORD).await;
+        let changes = (0..2).map(|number| {
+            let client = servers[number % servers.len()].anonymous().bearer(&session.access);
+            async move {
+                let body = json!({ "current_password": PASSWORD, "new_password": format!("{PASSWORD} {number}") });
+                client.post("/auth/password", &body).await.status
+            }
+        });
+        let mut statuses = join_all(changes).await;
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 403]);
+    }
+
+    /// Whatever happens at the moment of the change: afterwards the session that made it is the only one.
+    async fn a_password_change_ends_all_other_sessions_however_busy(site: Site) {
+        let servers = servers(&site).await;
+        let server = |number: usize| &servers[number % servers.len()];
+        site.verified(&servers[0], "ada@example.com", PASSWORD).await;
+        let mine = servers[0].login("ada@example.com", PASSWORD).await;
+        let others = join_all((0..16).map(|number| server(number).login("ada@example.com", PASSWORD))).await;
+
+        let body = json!({ "current_password": PASSWORD, "new_password": "eight dark green kettles" });
+        let change = async { servers[0].anonymous().bearer(&mine.access).post("/auth/password", &body).await };
+        let refreshes = join_all(others.iter().enumerate().map(|(number, session)| async move {
+            // Each refreshes until it is told that it may not.
+            let mut session = session.clone();
+            loop {
+                let answer = server(number).refresh(&session.refresh).await;
+                if answer.status != 200 {
+                    return (session, answer);
+                }
+                session = Session::of(&answer);
+            }
+        }));
+        let logins = join_all((0..8).map(|number| async move {
+            server(number).anonymous().post("/auth/login", &credentials("ada@example.com", PASSWORD)).await
+        }));
+        let (changed, ended, logins) = tokio::join!(change, refreshes, logins);
+        changed.assert_status(200);
+        for (number, (session, answer)) in ended.into_iter().enumerate() {
+            answer.assert_error(401, "invalid_refresh_token");
+            server(number + 1).profile(&session.access).await.assert_error(401, "invalid_token");
+        }
+        for login in logins.iter().filter(|login| login.status == 200) {
+            servers[0].profile(&Session::of(login).access).await.assert_error(401, "invalid_token");
+        }
+        servers[0].profile(&mine.access).await.assert_status(200);
+        assert_eq!(site.rows().await.count("sessions WHERE revoked_at IS NULL").await, 1);
+    }
+
+    async fn servers_that_start_at_once_on_nothing_agree(engine: Engine) {
+        let site = Site::new(engine).await;
+        let (one, two, three) = tokio::join!(site.start(), site.start(), site.start());
+        site.verified(&one, "ada@example.com", PASSWORD).await;
+        let session = two.login("ada@example.com", PASSWORD).await;
+        for server in [&one, &two, &three] {
+            server.profile(&session.access).await.assert_status(200);
+        }
+        let successor = Session::of(&three.refresh(&session.refresh).await);
+        one.profile(&successor.access).await.assert_status(200);
+        let keys = join_all([&one, &two, &three].map(|server| async {
+            server.anonymous().get("/.well-known/jwks.json").await.assert_status(200).json()
+        }))
+        .await;
+        assert_eq!(keys[0]["keys"].as_array().unwrap().len(), 1);
+        assert!(keys.iter().all(|set| *set == keys[0]));
+        assert_eq!(site.rows().await.count("server_keys").await, 2);
+    }
+}
+
+async fn hashes(servers: &[Process]) -> f64 {
+    join_all(servers.iter().map(Process::hashes)).await.into_iter().sum()
+}
+
+#[tokio::test]
+async fn what_one_node_ends_is_over_at_the_next_request_on_the_other() {
+    let site = Site::new(Engine::Postgres).await;
+    let (one, two) = (site.start().await, site.start().await);
+    site.verified(&one, "ada@example.com", PASSWORD).await;
+
+    let session = one.login("ada@example.com", PASSWORD).await;
+    two.profile(&session.access).await.assert_status(200);
+    one.anonymous().post("/auth/logout", &json!({ "access_token": session.access })).await.assert_status(200);
+    two.profile(&session.access).await.assert_error(401, "invalid_token");
+    two.refresh(&session.refresh).await.assert_error(401, "invalid_refresh_token");
+
+    let session = two.login("ada@example.com", PASSWORD).await;
+    one.profile(&session.access).await.assert_status(200);
+    site.run(&["users", "disable", "ada@example.com"]).await.assert_success();
+    for server in [&one, &two] {
+        server.profile(&session.access).await.assert_error(401, "invalid_token");
+        server.refresh(&session.refresh).await.assert_error(401, "invalid_refresh_token");
+    }
+}
+
+/// Stops transactions on PostgreSQL right behind a change of a table, until it is released.
+struct Gate(Rows);
+
+impl Gate {
+    async fn close(site: &Site, change: &str, table: &str) -> Self {
+        let rows = site.rows().await;
+        rows.execute(&format!(
+            "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$;
+             CREATE TRIGGER gate AFTER {change} ON {table} FOR EACH ROW EXECUTE FUNCTION gate();
+             SELECT pg_advisory_lock(1)"
+        ))
+        .await;
+        Self(rows)
+    }
+
+    /// Waits until this many transactions wait: at the gate, or for one that does.
+    async fn waiting(&self, count: i64) {
+        let waiting = async || {
+            let waits = "pg_locks l JOIN pg_database d ON d.datname = current_database()
+                         WHERE NOT l.granted AND l.pid IN (SELECT pid FROM pg_stat_activity WHERE datid = d.oid)";
+            (self.0.count(waits).await >= count).then_some(())
+        };
+        eventually("a transaction at the gate", waiting).await;
+    }
+
+    async fn open(self) {
+        self.0.execute("SELECT pg_advisory_unlock(1)").await;
+    }
+}
+
+/// A sign-in that has proved the old password, and not yet committed its session, while the password is changed.
+#[tokio::test]
+async fn a_sign_in_with_the_old_password_does_not_outlive_the_change() {
+    let site = Site::new(Engine::Postgres).await;
+    let (one, two) = (site.start().await, site.start().await);
+    site.verified(&one, "ada@example.com", PASSWORD).await;
+    let mine = one.login("ada@example.com", PASSWORD).await;
+
+    let gate = Gate::close(&site, "INSERT", "sessions").await;
+    let thief = two.anonymous();
+    let login =
+        tokio::spawn(
+            async move { thief.post("/auth/login", &credentials("ada@example.com", PASSWORD)).await },
+        );
+    gate.waiting(1).await;
+    let owner = one.anonymous().bearer(&mine.access);
+    let body = json!({ "current_password": PASSWORD, "new_password": "eight dark green kettles" });
+    let mut change =
+        tokio::spawn(async move { owner.post("/auth/password", &body).await.assert_status(200) });
+    tokio::select! {
+        done = &mut change => drop(done.unwrap()),
+        () = gate.waiting(2) => {}
+    }
+    gate.open().await;
+    let session = Session::of(&login.await.unwrap());
+    if !change.is_finished() {
+        change.await.unwrap();
+    }
+    one.profile(&session.access).await.assert_error(401, "invalid_token");
+    two.refresh(&session.refresh).await.assert_error(401, "invalid_refresh_token");
+}
+
+/// The same with an operator who disables the account.
+#[tokio::test]
+async fn a_sign_in_does_not_outlive_a_disablement_at_the_same_moment() {
+    let site = Site::new(Engine::Postgres).await;
+    let server = site.start().await;
+    site.verified(&server, "ada@example.com", PASSWORD).await;
+
+    let gate = Gate::close(&site, "INSERT", "sessions").await;
+    let client = server.anonymous();
+    let login =
+        tokio::spawn(
+            async move { client.post("/auth/login", &credentials("ada@example.com", PASSWORD)).await },
+        );
+    gate.waiting(1).await;
+    {
+        let mut disable = std::pin::pin!(site.run(&["users", "disable", "ada@example.com"]));
+        let done = tokio::select! {
+            done = &mut disable => Some(done),
+            () = gate.waiting(2) => None,
+        };
+        gate.open().await;
+        let done = match done {
+            Some(done) => done,
+            None => disable.await,
+        };
+        done.assert_success();
+    }
+    let session = Session::of(&login.await.unwrap());
+    server.profile(&session.access).await.assert_error(401, "invalid_token");
+    server.refresh(&session.refresh).await.assert_error(401, "invalid_refresh_token");
+    // Nor does it come back with the account.
+    site.run(&["users", "enable", "ada@example.com"]).await.assert_success();
+    server.profile(&session.access).await.assert_error(401, "invalid_token");
+    server.refresh(&session.refresh).await.assert_error(401, "invalid_refresh_token");
+}
+
+/// A second sign-up wants to replace the account at the moment its address is confirmed. Neither may fail, and the
+/// confirmed account stays.
+#[tokio::test]
+async fn an_address_that_is_being_confirmed_is_not_signed_up_anew() {
+    let site = Site::new(Engine::Postgres).await;
+    let (one, two) = (site.start().await, site.start().await);
+    one.anonymous().post("/auth/signup", &credentials("ada@example.com", PASSWORD)).await.assert_status(200);
+    let token = eventually("the mail", async || site.mails_to("ada@example.com").pop()).await.token();
+
+    let gate = Gate::close(&site, "UPDATE", "email_verifications").await;
+    let client = one.anonymous();
+    let verify =
+        tokio::spawn(async move { client.post("/auth/verify-email", &json!({ "token": token })).await });
+    gate.waiting(1).await;
+    let client = two.anonymous();
+    let again = tokio::spawn(async move {
+        client.post("/auth/signup", &credentials("ada@example.com", "eight dark green kettles")).await
+    });
+    gate.waiting(2).await;
+    gate.open().await;
+    verify.await.unwrap().assert_status(200);
+    again.await.unwrap().assert_status(200);
+    one.login("ada@example.com", PASSWORD).await;
+}
