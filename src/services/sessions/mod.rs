@@ -173,7 +173,8 @@ impl Services {
         }
     }
 
-    /// The tokens of a session at its counter. The same row gives the same tokens to the letter, on every node.
+    /// The tokens of a session at its counter. The same row gives the same tokens on every node; to the letter under
+    /// EdDSA, whose signatures don't vary.
     pub(super) fn tokens(&self, session: &session::Model) -> Result<Tokens, Error> {
         let issued = session.rotated_at;
         let expires_at = issued + Duration::from_secs(self.config.tokens.access_seconds);
