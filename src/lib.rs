@@ -12,6 +12,7 @@
 //! - [`db`]: the doors to the database: pooled reads, grouped writes, coalesced look-ups
 //! - [`telemetry`]: logs and metrics, labelled by operation id
 //! - [`templates`]: mails and pages, inside the binary
+//! - [`files`], [`secret`]: files and texts that others must not see
 //! - [`clock`], [`entropy`]: time, ids and randomness
 
 pub mod api;
@@ -21,6 +22,7 @@ pub mod config;
 pub mod crypto;
 pub mod db;
 pub mod entropy;
+pub mod files;
 pub mod plugins;
 pub mod secret;
 pub mod server;

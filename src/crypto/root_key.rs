@@ -8,7 +8,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::config::Config;
 use crate::entropy::Entropy;
-use crate::server::files;
+use crate::files;
 
 /// 256 bits from which every sealing key is derived.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]

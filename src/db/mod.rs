@@ -15,7 +15,7 @@ use sea_orm::{
 };
 
 use crate::config::Config;
-use crate::server::files;
+use crate::files;
 
 pub use futures_util::future::BoxFuture;
 pub use loader::{LoadError, Loader};

@@ -3,7 +3,6 @@
 mod cors;
 mod docs;
 mod edge;
-pub mod files;
 pub mod listener;
 
 use std::net::SocketAddr;
@@ -16,13 +15,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
 use crate::clock::Sources;
 use crate::config::Config;
 use crate::db::Db;
 use crate::plugins::mail::{self, Transport};
 use crate::services::Services;
 use crate::services::signing_keys::RELOAD_EVERY;
+use crate::{api, files};
 
 pub use listener::ShutdownReport;
 
