@@ -185,7 +185,7 @@ struct Noise {
 }
 
 /// Beyond this share of noise the rates of a run, and of its limits, are the scheduler's and not the server's.
-const MAX_NOISE: f64 = 0.15;
+const MAX_NOISE: f64 = 0.1;
 
 impl Noise {
     fn since((busy_before, stolen_before): (f64, f64), postmaster: Option<u32>) -> Self {

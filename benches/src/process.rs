@@ -146,9 +146,10 @@ pub fn machine_cpu() -> (f64, f64) {
         .skip(1)
         .filter_map(|field| field.parse().ok())
         .collect();
-    // user, nice, system, idle, iowait, irq, softirq, steal
+    // user, nice, system, idle, iowait, irq, softirq, steal. Interrupts belong to nobody: where the kernel counts them
+    // apart from processes they are mostly the packets of the load.
     let at = |index: usize| seconds(ticks.get(index).copied().unwrap_or(0));
-    (at(0) + at(1) + at(2) + at(5) + at(6), at(7))
+    (at(0) + at(1) + at(2), at(7))
 }
 
 /// What a server logs, in its data folder.
