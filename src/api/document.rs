@@ -34,11 +34,10 @@ pub fn generate_yaml() -> String {
 fn type_nullables(document: &mut Value) {
     let schemas =
         document["components"]["schemas"].as_object_mut().into_iter().flat_map(|all| all.values_mut());
-    for property in
-        schemas.filter_map(|schema| schema["properties"].as_object_mut()).flat_map(|all| all.values_mut())
-    {
-        if property["nullable"] == true && property.get("allOf").is_some() {
-            property["type"] = "object".into();
+    let members = schemas.filter_map(|schema| schema.get_mut("properties")?.as_object_mut());
+    for member in members.flat_map(|all| all.values_mut()).filter_map(Value::as_object_mut) {
+        if member.contains_key("nullable") && member.contains_key("allOf") {
+            member.insert("type".into(), "object".into());
         }
     }
 }
