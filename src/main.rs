@@ -2,10 +2,6 @@
 
 use clap::Parser;
 
-// Many threads allocate at once, and an idle server should be small.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     let cli = latchkey::cli::Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -1,7 +1,7 @@
 //! The doors to the database. Reads go through a pool; writes go through [`Db::write`], which on SQLite commits many at
-//! once; look-ups that every request makes go through a [`Loader`].
+//! once; what every request or many at once ask for goes through a [`Batcher`].
 
-mod loader;
+mod batch;
 mod writer;
 
 use std::path::Path;
@@ -17,8 +17,8 @@ use sea_orm::{
 use crate::config::Config;
 use crate::files;
 
+pub use batch::{BatchError, Batcher, places};
 pub use futures_util::future::BoxFuture;
-pub use loader::{LoadError, Loader};
 pub use writer::Overloaded;
 
 /// How long a statement may take, a connection may be waited for, and SQLite may wait for its lock.

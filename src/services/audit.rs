@@ -147,4 +147,13 @@ impl Record {
             .await
             .map(drop)
     }
+
+    /// Writes many events in one statement.
+    pub async fn write_all(records: Vec<Self>, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let rows = records.into_iter().map(|record| record.0.into_active_model().reset_all());
+        audit_event::Entity::insert_many(rows).exec_without_returning(db).await.map(drop)
+    }
 }

@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 
 use crate::crypto::password::Refusal;
 use crate::crypto::signing_key::UnusableKey;
-use crate::db::{LoadError, Overloaded};
+use crate::db::{BatchError, Overloaded};
 
 /// Every refusal there is. `api::problem` gives each its status, code and words.
 #[derive(Debug, thiserror::Error)]
@@ -98,11 +98,11 @@ impl From<crate::crypto::password::Overloaded> for Error {
     }
 }
 
-impl From<LoadError> for Error {
-    fn from(error: LoadError) -> Self {
+impl From<BatchError> for Error {
+    fn from(error: BatchError) -> Self {
         match error {
-            LoadError::Overloaded(_) => Self::Overloaded,
-            LoadError::Db(error) => Self::from(&*error),
+            BatchError::Overloaded(_) => Self::Overloaded,
+            BatchError::Db(error) => Self::from(&*error),
         }
     }
 }

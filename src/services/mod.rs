@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::crypto::password::{Hasher, HashingParams};
 use crate::crypto::root_key::RootKey;
 use crate::crypto::seal::Sealer;
-use crate::db::{Db, Loader};
+use crate::db::{Batcher, Db};
 
 pub use error::Error;
 
@@ -32,7 +32,8 @@ pub struct Services {
     pub hasher: Hasher,
     pub keys: Arc<signing_keys::Keyring>,
     pub outbox: outbox::Outbox,
-    sessions: Arc<Loader<entities::SessionId, Arc<sessions::State>>>,
+    sessions: Arc<Batcher<entities::SessionId, Option<Arc<sessions::State>>>>,
+    refreshes: Arc<Batcher<sessions::Renewal, Option<sessions::Renewed>>>,
 }
 
 /// Where a request comes from, for limits and the audit trail.
@@ -50,8 +51,9 @@ impl Services {
         let hasher = Hasher::start(&hashing_params(&config), sources.entropy)?;
         let keys = signing_keys::Keyring::open(&config, &db, &sources, &root).await?;
         let outbox = outbox::Outbox::new(Sealer::new(&root, "outbox", sources.entropy));
-        let sessions = Arc::new(sessions::loader(db.clone()));
-        Ok(Self { config, db, sources, hasher, keys: Arc::new(keys), outbox, sessions })
+        let sessions = Arc::new(sessions::states(db.clone()));
+        let refreshes = Arc::new(sessions::renewals(db.clone()));
+        Ok(Self { config, db, sources, hasher, keys: Arc::new(keys), outbox, sessions, refreshes })
     }
 }
 

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 
 use super::super::{Error, Services};
 use crate::crypto::access_token::Claims;
-use crate::db::{Db, Loader};
+use crate::db::{BatchError, Batcher, Db, places};
 
 /// A session and its account, as they stand in the database.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ impl Services {
         if claims.expired(now) {
             return Err(Error::InvalidAccessToken);
         }
-        let state = self.sessions.load(claims.session()).await?.ok_or(Error::InvalidAccessToken)?;
+        let state = self.sessions.ask(claims.session()).await?.ok_or(Error::InvalidAccessToken)?;
         let alive = state.revoked_at.is_none()
             && state.disabled_at.is_none()
             && state.expires_at > now
@@ -60,19 +60,25 @@ const SELECT: &str =
     FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id IN (";
 
 /// Looks sessions up together with their accounts, many in one statement.
-pub fn loader(db: Db) -> Loader<SessionId, Arc<State>> {
-    Loader::spawn(move |ids| {
+pub fn states(db: Db) -> Batcher<SessionId, Option<Arc<State>>> {
+    Batcher::spawn(move |ids| {
         let db = db.clone();
         Box::pin(async move { fetch(&db, ids).await })
     })
 }
 
-async fn fetch(db: &Db, ids: Vec<SessionId>) -> Result<HashMap<SessionId, Arc<State>>, DbErr> {
-    let places: Vec<String> = (1..=ids.len()).map(|at| format!("${at}")).collect();
-    let sql = format!("{SELECT}{})", places.join(","));
-    let statement = Statement::from_sql_and_values(db.engine(), sql, ids.into_iter().map(Value::from));
-    let rows = db.reader().query_all_raw(statement).await?;
-    rows.iter().map(|row| state(row).map(|state| (state.session, Arc::new(state)))).collect()
+async fn fetch(db: &Db, ids: Vec<SessionId>) -> Result<Vec<Option<Arc<State>>>, BatchError> {
+    let count = places(ids.len());
+    let marks: Vec<String> = (1..=count).map(|at| format!("${at}")).collect();
+    let sql = format!("{SELECT}{})", marks.join(","));
+    // The last id fills the places that are left.
+    let keys = ids.iter().chain(ids.last().into_iter().cycle()).take(count).copied().map(Value::from);
+    let rows = db.reader().query_all_raw(Statement::from_sql_and_values(db.engine(), sql, keys)).await?;
+    let found: HashMap<SessionId, Arc<State>> = rows
+        .iter()
+        .map(|row| state(row).map(|state| (state.session, Arc::new(state))))
+        .collect::<Result<_, DbErr>>()?;
+    Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
 }
 
 fn state(row: &QueryResult) -> Result<State, DbErr> {

@@ -21,7 +21,8 @@ use crate::crypto::access_token::Claims;
 use crate::crypto::password::Password;
 use crate::crypto::refresh_token::RefreshToken;
 
-pub use authenticate::{Caller, State, loader};
+pub use authenticate::{Caller, State, states};
+pub use refresh::{Renewal, Renewed, renewals};
 
 /// NIST SP 800-63B level of a password alone.
 const AAL_PASSWORD: i16 = 1;

@@ -1,28 +1,34 @@
 //! Refresh: one compare-and-swap on the session's counter. A token shown twice within a short window (a retry, two tabs)
 //! gets the same successor; shown later, it has been stolen, and the session ends.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use entities::session::{self, RevocationReason};
-use entities::{AccountId, Timestamp, audit_event};
+use entities::{AccountId, SessionId, Timestamp};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryResult,
     Statement, Value,
 };
+use uuid::Uuid;
 
 use super::super::audit::{Action, Actor, Event, Record};
 use super::super::{Error, Origin, Services};
 use super::{SignedIn, Which, revoke};
 use crate::crypto::refresh_token::RefreshToken;
+use crate::db::{BatchError, Batcher, Db, places};
 
-/// What the token turned out to be worth.
-enum Outcome {
-    Renewed(Row),
-    Refused(Error),
+/// A current token to be exchanged.
+#[derive(Clone)]
+pub struct Renewal {
+    token: RefreshToken,
+    terms: Terms,
+    record: Record,
 }
 
 /// A session with what the answer says of its account.
-struct Row {
+#[derive(Clone)]
+pub struct Renewed {
     session: session::Model,
     email: String,
     email_verified_at: Option<Timestamp>,
@@ -45,48 +51,29 @@ impl Services {
             .ok_or(Error::InvalidRefreshToken)?;
         let terms = self.terms();
         let audit = |action| self.audit(Event::new(action, Actor::Account(origin)).session(token.session, 0));
-        let renewed = audit(Action::SessionRefreshed);
-        let repeated = audit(Action::RefreshRepeated);
-        let reused = audit(Action::RefreshReused);
-        let outcome = match self.db.engine() {
-            DbBackend::Postgres => {
-                let rows = self.db.write_one::<Error>(swap_and_audit(token, terms, renewed.0)).await?;
-                match rows.first() {
-                    Some(row) => Outcome::Renewed(Row::read(row)?),
-                    None => {
-                        self.db
-                            .write(move |transaction| {
-                                Box::pin(explain(transaction, token, terms, repeated, reused))
-                            })
-                            .await?
-                    }
-                }
+        let renewal = Renewal { token, terms, record: audit(Action::SessionRefreshed) };
+        let renewed = match self.refreshes.ask(renewal.clone()).await {
+            Err(BatchError::Db(_)) => {
+                // Somebody else's trouble, such as a deadlock with another node, is not this token's: once more, alone.
+                renew(&self.db, vec![renewal]).await?.pop().flatten()
             }
-            engine => {
-                let statement = Statement::from_sql_and_values(engine, SWAP, terms.values(token));
+            outcome => outcome?,
+        };
+        let renewed = match renewed {
+            Some(renewed) => renewed,
+            None => {
+                let (repeated, reused) = (audit(Action::RefreshRepeated), audit(Action::RefreshReused));
                 self.db
-                    .write(move |transaction| {
-                        Box::pin(async move {
-                            let Some(row) = transaction.query_one_raw(statement).await? else {
-                                return explain(transaction, token, terms, repeated, reused).await;
-                            };
-                            let row = Row::read(&row)?;
-                            about(renewed, &row.session).write(transaction).await?;
-                            Ok::<_, Error>(Outcome::Renewed(row))
-                        })
-                    })
-                    .await?
+                    .write(move |transaction| Box::pin(explain(transaction, token, terms, repeated, reused)))
+                    .await??
             }
         };
-        match outcome {
-            Outcome::Refused(error) => Err(error),
-            Outcome::Renewed(row) => Ok(SignedIn {
-                account: row.session.account_id,
-                tokens: self.tokens(&row.session)?,
-                email: row.email,
-                email_verified_at: row.email_verified_at,
-            }),
-        }
+        Ok(SignedIn {
+            account: renewed.session.account_id,
+            tokens: self.tokens(&renewed.session)?,
+            email: renewed.email,
+            email_verified_at: renewed.email_verified_at,
+        })
     }
 
     fn terms(&self) -> Terms {
@@ -111,30 +98,79 @@ fn about(mut record: Record, session: &session::Model) -> Record {
     record
 }
 
-/// Moves the counter on, if the token is the current one, the session and its account are alive and the limit allows it.
-const SWAP: &str = "UPDATE sessions SET counter = counter + 1, rotated_at = $1, idle_expires_at = $2,
-    refresh_tat = CASE WHEN refresh_tat > $1 THEN refresh_tat ELSE $1 END + $3
-  WHERE id = $4 AND counter = $5 AND revoked_at IS NULL AND expires_at > $1 AND idle_expires_at > $1
-    AND refresh_tat <= $6
-    AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id AND a.disabled_at IS NULL)
-  RETURNING *,
-    (SELECT a.email FROM accounts a WHERE a.id = sessions.account_id) AS account_email,
-    (SELECT a.email_verified_at FROM accounts a WHERE a.id = sessions.account_id) AS account_verified";
-
-impl Terms {
-    fn values(self, token: RefreshToken) -> Vec<Value> {
-        vec![
-            self.now.into(),
-            (self.now + self.idle).into(),
-            self.cost.into(),
-            token.session.into(),
-            token.counter.into(),
-            Timestamp(self.now.0 + self.burst - self.cost).into(),
-        ]
-    }
+/// Renews sessions, many in one transaction of two statements.
+pub fn renewals(db: Db) -> Batcher<Renewal, Option<Renewed>> {
+    Batcher::spawn(move |renewals| {
+        let db = db.clone();
+        Box::pin(async move { renew(&db, renewals).await })
+    })
 }
 
-impl Row {
+async fn renew(db: &Db, renewals: Vec<Renewal>) -> Result<Vec<Option<Renewed>>, BatchError> {
+    let Some(terms) = renewals.iter().map(|renewal| renewal.terms).max_by_key(|terms| terms.now) else {
+        return Ok(vec![]);
+    };
+    // Of two that show a token of the same session, the first is served; the other is a repetition or a theft.
+    let mut first = HashMap::new();
+    for (at, renewal) in renewals.iter().enumerate() {
+        first.entry(renewal.token.session).or_insert(at);
+    }
+    let statement = swap(db.engine(), terms, first.values().map(|at| renewals[*at].token));
+    let count = renewals.len();
+    db.write(move |transaction| {
+        Box::pin(async move {
+            let mut answers: Vec<Option<Renewed>> = vec![None; count];
+            let mut records = vec![];
+            for row in transaction.query_all_raw(statement).await? {
+                let renewed = Renewed::read(&row)?;
+                if let Some(at) = first.get(&renewed.session.id) {
+                    records.push(about(renewals[*at].record.clone(), &renewed.session));
+                    answers[*at] = Some(renewed);
+                }
+            }
+            Record::write_all(records, transaction).await?;
+            Ok(answers)
+        })
+    })
+    .await
+}
+
+/// Moves counters on, where the token is the current one, session and account are alive and the limit allows it.
+fn swap(engine: DbBackend, terms: Terms, tokens: impl Iterator<Item = RefreshToken>) -> Statement {
+    let mut values: Vec<Value> = vec![
+        terms.now.into(),
+        (terms.now + terms.idle).into(),
+        terms.cost.into(),
+        Timestamp(terms.now.0 + terms.burst - terms.cost).into(),
+    ];
+    let fixed = values.len();
+    for token in tokens {
+        values.extend([Value::from(token.session), token.counter.into()]);
+    }
+    let count = (values.len() - fixed) / 2;
+    // No session has this id: it fills the places that are left.
+    for _ in count..places(count) {
+        values.extend([Value::from(SessionId(Uuid::nil())), (-1i64).into()]);
+    }
+    let rows: Vec<String> =
+        (fixed..values.len()).step_by(2).map(|at| format!("(${}, ${})", at + 1, at + 2)).collect();
+    let sql = format!(
+        "WITH asked (asked_id, asked_counter) AS (VALUES {})
+         UPDATE sessions SET counter = counter + 1, rotated_at = $1, idle_expires_at = $2,
+           refresh_tat = CASE WHEN refresh_tat > $1 THEN refresh_tat ELSE $1 END + $3
+         FROM asked
+         WHERE sessions.id = asked_id AND counter = asked_counter AND revoked_at IS NULL AND expires_at > $1
+           AND idle_expires_at > $1 AND refresh_tat <= $4
+           AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id AND a.disabled_at IS NULL)
+         RETURNING *,
+           (SELECT a.email FROM accounts a WHERE a.id = sessions.account_id) AS account_email,
+           (SELECT a.email_verified_at FROM accounts a WHERE a.id = sessions.account_id) AS account_verified",
+        rows.join(", ")
+    );
+    Statement::from_sql_and_values(engine, sql, values)
+}
+
+impl Renewed {
     fn read(row: &QueryResult) -> Result<Self, DbErr> {
         Ok(Self {
             session: session::Model::from_query_result(row, "")?,
@@ -144,26 +180,6 @@ impl Row {
     }
 }
 
-/// The swap and its audit row in one statement, which PostgreSQL can and which spares it a transaction's round trips.
-fn swap_and_audit(token: RefreshToken, terms: Terms, record: audit_event::Model) -> Statement {
-    let sql = format!(
-        "WITH renewed AS ({SWAP}), audited AS (
-           INSERT INTO audit_events (id, at, action, actor, account_id, session_id, aal, ip, user_agent, request_id)
-           SELECT $7, $1, $8, $9, account_id, id, aal, $10, $11, $12 FROM renewed)
-         SELECT * FROM renewed"
-    );
-    let mut values = terms.values(token);
-    values.extend([
-        Value::from(record.id),
-        record.action.into(),
-        record.actor.into(),
-        record.ip.into(),
-        record.user_agent.into(),
-        record.request_id.into(),
-    ]);
-    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
-}
-
 /// Why the swap found nothing to do: a repetition, a theft, a limit, or an end.
 async fn explain(
     db: &DatabaseTransaction,
@@ -171,8 +187,8 @@ async fn explain(
     terms: Terms,
     repeated: Record,
     reused: Record,
-) -> Result<Outcome, Error> {
-    let invalid = Outcome::Refused(Error::InvalidRefreshToken);
+) -> Result<Result<Renewed, Error>, Error> {
+    let invalid = Err(Error::InvalidRefreshToken);
     let Some(session) = session::Entity::find_by_id(token.session).one(db).await? else { return Ok(invalid) };
     let Some(account) =
         entities::account::Entity::find_by_id::<AccountId>(session.account_id).one(db).await?
@@ -189,15 +205,18 @@ async fn explain(
     }
     if token.counter == session.counter {
         let free = session.refresh_tat.0 + terms.cost - terms.burst;
-        return Ok(Outcome::Refused(Error::RateLimited(Timestamp(free).since(now))));
+        return Ok(Err(Error::RateLimited(Timestamp(free).since(now))));
     }
     if token.counter + 1 == session.counter && now.since(session.rotated_at) <= terms.grace {
         about(repeated, &session).write(db).await?;
-        let row = Row { session, email: account.email, email_verified_at: account.email_verified_at };
-        return Ok(Outcome::Renewed(row));
+        return Ok(Ok(Renewed {
+            session,
+            email: account.email,
+            email_verified_at: account.email_verified_at,
+        }));
     }
     // Ours, authentic, and replaced before: somebody else has a copy, and there is no telling who.
     revoke(db, Which::One(session.id), RevocationReason::RefreshTokenReused, now).await?;
     about(reused, &session).write(db).await?;
-    Ok(Outcome::Refused(Error::RefreshTokenReused))
+    Ok(Err(Error::RefreshTokenReused))
 }
