@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sea_orm::DbErr;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{BoxFuture, Overloaded};
 
@@ -44,13 +44,13 @@ where
     I: Send + 'static,
     O: Send + 'static,
 {
-    /// `run` answers requests in their order.
-    pub fn spawn<F>(run: F) -> Self
+    /// `run` answers requests in their order; at most `at_once` batches are under way.
+    pub fn spawn<F>(at_once: usize, run: F) -> Self
     where
         F: Fn(Vec<I>) -> BoxFuture<'static, Result<Vec<O>, BatchError>> + Send + Sync + 'static,
     {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(drive(waiting, run));
+        tokio::spawn(drive(waiting, at_once, Arc::new(run)));
         Self { queue }
     }
 
@@ -61,21 +61,32 @@ where
     }
 }
 
-async fn drive<I, O, F>(mut queue: mpsc::Receiver<Waiting<I, O>>, run: F)
+async fn drive<I, O, F>(mut queue: mpsc::Receiver<Waiting<I, O>>, at_once: usize, run: Arc<F>)
 where
-    F: Fn(Vec<I>) -> BoxFuture<'static, Result<Vec<O>, BatchError>>,
+    I: Send + 'static,
+    O: Send + 'static,
+    F: Fn(Vec<I>) -> BoxFuture<'static, Result<Vec<O>, BatchError>> + Send + Sync + 'static,
 {
-    let mut batch = Vec::with_capacity(SIZE);
-    while queue.recv_many(&mut batch, SIZE).await > 0 {
-        let (requests, senders): (Vec<I>, Vec<_>) = batch.drain(..).unzip();
-        match run(requests).await {
-            Ok(answers) => senders.into_iter().zip(answers).for_each(|(sender, answer)| {
-                let _ = sender.send(Ok(answer));
-            }),
-            Err(error) => senders.into_iter().for_each(|sender| {
-                let _ = sender.send(Err(error.clone()));
-            }),
+    let places = Arc::new(Semaphore::new(at_once));
+    // A place first, then what has come until there is one.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let mut batch = Vec::with_capacity(SIZE);
+        if queue.recv_many(&mut batch, SIZE).await == 0 {
+            return;
         }
+        let run = Arc::clone(&run);
+        tokio::spawn(async move {
+            let (requests, senders): (Vec<I>, Vec<_>) = batch.into_iter().unzip();
+            match run(requests).await {
+                Ok(answers) => senders.into_iter().zip(answers).for_each(|(sender, answer)| {
+                    let _ = sender.send(Ok(answer));
+                }),
+                Err(error) => senders.into_iter().for_each(|sender| {
+                    let _ = sender.send(Err(error.clone()));
+                }),
+            }
+            drop(place);
+        });
     }
 }
 

@@ -35,7 +35,6 @@ impl Services {
         let mut rows = 0;
         for (table, key, condition, before) in [
             ("sessions", "id", "expires_at < $1", ended),
-            ("sessions", "id", "idle_expires_at < $1", ended),
             ("sessions", "id", "revoked_at IS NOT NULL AND revoked_at < $1", ended),
             ("email_verifications", "id", "expires_at < $1", ended),
             (

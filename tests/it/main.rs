@@ -24,6 +24,7 @@ mod problems;
 mod races;
 mod readme;
 mod requests;
+mod retention;
 mod sessions;
 mod shutdown;
 mod well_known;

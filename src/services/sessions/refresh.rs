@@ -100,7 +100,9 @@ fn about(mut record: Record, session: &session::Model) -> Record {
 
 /// Renews sessions, many in one transaction of two statements.
 pub fn renewals(db: Db) -> Batcher<Renewal, Option<Renewed>> {
-    Batcher::spawn(move |renewals| {
+    // PostgreSQL commits side by side; SQLite one after the other.
+    let at_once = if db.engine() == DbBackend::Postgres { 4 } else { 1 };
+    Batcher::spawn(at_once, move |renewals| {
         let db = db.clone();
         Box::pin(async move { renew(&db, renewals).await })
     })
