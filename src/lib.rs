@@ -9,7 +9,7 @@
 //! - [`services`]: rules and transactions
 //! - [`crypto`]: password hashing, token formats, signing keys, sealing
 //! - [`plugins`]: what a deployer adds without touching the rest
-//! - [`db`]: the doors to the database: pooled reads, grouped writes, coalesced look-ups
+//! - [`db`]: the doors to the database: pooled reads, grouped writes, batches
 //! - [`telemetry`]: logs and metrics, labelled by operation id
 //! - [`templates`]: mails and pages, inside the binary
 //! - [`files`], [`secret`]: files and texts that others must not see

@@ -112,10 +112,10 @@ async fn renew(db: &Db, renewals: Vec<Renewal>) -> Result<Vec<Option<Renewed>>, 
     let Some(terms) = renewals.iter().map(|renewal| renewal.terms).max_by_key(|terms| terms.now) else {
         return Ok(vec![]);
     };
-    // Of two that show a token of the same session, the first is served; the other is a repetition or a theft.
+    // Of two that show the same token, the first is served; the other is a repetition.
     let mut first = HashMap::new();
     for (at, renewal) in renewals.iter().enumerate() {
-        first.entry(renewal.token.session).or_insert(at);
+        first.entry((renewal.token.session, renewal.token.counter)).or_insert(at);
     }
     let statement = swap(db.engine(), terms, first.values().map(|at| renewals[*at].token));
     let count = renewals.len();
@@ -125,7 +125,7 @@ async fn renew(db: &Db, renewals: Vec<Renewal>) -> Result<Vec<Option<Renewed>>, 
             let mut records = vec![];
             for row in transaction.query_all_raw(statement).await? {
                 let renewed = Renewed::read(&row)?;
-                if let Some(at) = first.get(&renewed.session.id) {
+                if let Some(at) = first.get(&(renewed.session.id, renewed.session.counter - 1)) {
                     records.push(about(renewals[*at].record.clone(), &renewed.session));
                     answers[*at] = Some(renewed);
                 }
