@@ -228,3 +228,23 @@ on_both_engines! {
         assert_eq!((&keys["keys"][0]["alg"], &keys["keys"][0]["kty"]), (&json!("ES256"), &json!("EC")));
     }
 }
+
+on_both_engines! {
+    /// Sent at once, the token just replaced and the one that replaced it travel in one batch.
+    async fn an_older_token_beside_the_current_one_does_not_stand_in_its_way(app: App) {
+        let mut ada = app.user("ada@example.com").await;
+        for _ in 0..5 {
+            let old = ada.refresh_token.clone();
+            ada.refresh().await;
+            let older = futures_util::future::join_all((0..20).map(|_| app.try_refresh(&old)));
+            let (older, current) = futures_util::future::join(older, app.try_refresh(&ada.refresh_token)).await;
+            let current = current.assert_status(200);
+            // Before the current one was used, a repetition; after, two generations old.
+            assert!(older.iter().all(|answer| [200, 401].contains(&answer.status)));
+            if older.iter().any(|answer| answer.status == 401) {
+                return;
+            }
+            ada.refresh_token = current.json()["session"]["refresh_token"].as_str().unwrap().to_owned();
+        }
+    }
+}
