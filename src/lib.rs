@@ -14,6 +14,7 @@
 //! - [`templates`]: mails and pages, inside the binary
 //! - [`files`], [`secret`]: files and texts that others must not see
 //! - [`clock`], [`entropy`]: time, ids and randomness
+//! - [`device`]: what a request tells of the device that it comes from
 
 pub mod api;
 pub mod cli;
@@ -21,6 +22,7 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod db;
+pub mod device;
 pub mod entropy;
 pub mod files;
 pub mod plugins;

@@ -12,6 +12,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::audit::{Action, Actor, Event};
 use super::limits::Limit;
+use super::mfa::devices::forget_all;
 use super::sessions::{Caller, State, Which, revoke};
 use super::{Error, Origin, Services};
 use crate::crypto::password::{Password, check};
@@ -130,6 +131,7 @@ impl Services {
                     }
                     let others = Which::AllOfBut(account, session);
                     revoke(transaction, others, RevocationReason::PasswordChanged, now).await?;
+                    forget_all(transaction, account).await?;
                     record.write(transaction).await?;
                     mail.write(transaction).await.map_err(Error::from)
                 })

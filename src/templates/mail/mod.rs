@@ -25,15 +25,112 @@ pub enum Mail {
         /// Where its owner asks for a new password, if there is such a page.
         recovery_link: Option<String>,
     },
-    /// To the owner of an account whose password was changed.
-    PasswordChanged {
-        /// When, in seconds since the Unix epoch.
+    /// TEMP
+    PasswordChanged { at: i64, ip: Option<IpAddr>, recovery_link: Option<String> },
+    /// To an account whose password was forgotten.
+    ResetPassword {
+        /// The page that takes the new password, token included.
+        link: String,
+        expires_in: u64,
+    },
+    /// To the address that an account wants to have from now on.
+    ConfirmEmailChange {
+        /// The page with the button, token included.
+        link: String,
+        expires_in: u64,
+    },
+    /// To such an address, when it has an account already.
+    EmailChangeTaken,
+    /// To the address that an account had until now.
+    EmailChanged {
+        /// The new address, with so much hidden that it tells a stranger nothing.
+        new_email_masked: String,
+        /// The page that takes the change back, token included.
+        link: String,
+        expires_in: u64,
+        at: i64,
+        ip: Option<IpAddr>,
+    },
+    /// To the address that an account has again, since the change was taken back.
+    EmailRestored {
+        at: i64,
+        ip: Option<IpAddr>,
+        /// The page that takes a new password, token included, if a token came with it.
+        link: Option<String>,
+        expires_in: u64,
+    },
+    /// The owner asked to have the account deleted.
+    DeletionScheduled {
+        /// When it will be gone.
+        due: i64,
+    },
+    /// A sign-in took the deletion back.
+    DeletionCancelled,
+    /// The account is gone.
+    AccountDeleted,
+    /// Something happened to an account that its owner must know of.
+    // Stored under the name of the event, as all mails are under theirs.
+    #[serde(untagged)]
+    Notice {
+        #[serde(flatten)]
+        event: NoticeEvent,
+        /// When.
         at: i64,
         /// The address that the request came from, if known.
         ip: Option<IpAddr>,
+        /// What the person was recognised to use, such as "Firefox on Linux".
+        device: Option<String>,
         /// Where the owner asks for a new password, if there is such a page.
         recovery_link: Option<String>,
     },
+}
+
+/// What a [`Mail::Notice`] is about. Names are as the owner gave them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "template", rename_all = "snake_case")]
+pub enum NoticeEvent {
+    PasswordChanged,
+    /// With a mailed link.
+    PasswordReset,
+    /// A sign-in from a device that was not seen before.
+    NewDevice,
+    SecondFactorAdded {
+        name: String,
+    },
+    SecondFactorRemoved {
+        name: String,
+    },
+    /// After too many wrong codes.
+    SecondFactorDisabled {
+        name: String,
+    },
+    PasskeyAdded {
+        name: String,
+    },
+    PasskeyRemoved {
+        name: String,
+    },
+    /// Its signature counter went backwards: it may have been copied.
+    PasskeyCloned {
+        name: String,
+    },
+    RecoveryCodeUsed {
+        /// How many are left.
+        left: u32,
+    },
+    RecoveryCodesReplaced,
+    /// A device need not show a second factor for a while.
+    DeviceRemembered {
+        name: String,
+    },
+    /// All sessions were ended, because a refresh token was used twice.
+    SessionsEnded,
+    /// An operator removed all second factors.
+    FactorsReset,
+    /// The right password, and a wrong second factor, several times.
+    SuspiciousSignIn,
+    AccountDisabled,
+    AccountEnabled,
 }
 
 /// A mail in words.
@@ -56,6 +153,7 @@ impl Mail {
             Self::VerifyEmail { .. } => "verify_email",
             Self::AccountExists { .. } => "account_exists",
             Self::PasswordChanged { .. } => "password_changed",
+            _ => "notice",
         }
     }
 
@@ -86,6 +184,7 @@ impl Mail {
                     words(&PasswordChangedHtml { product, at, ip, recovery_link }),
                 )
             }
+            _ => (String::new(), String::new(), String::new()),
         };
         Rendered { template: self.template(), subject, text, html }
     }
