@@ -17,6 +17,7 @@ use super::cors::Cors;
 use crate::api::methods::Methods;
 use crate::api::payload::{BodyLimits, Rejection};
 use crate::api::problem::{Code, Fault};
+use crate::locale::Locale;
 use crate::services::{Error, Origin, Services};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -112,6 +113,7 @@ impl<E> Edge<E> {
             user_agent,
             request_id: given
                 .map_or_else(|| self.services.sources.id::<uuid::Uuid>().to_string(), str::to_owned),
+            locale: request.header(header::ACCEPT_LANGUAGE).and_then(Locale::negotiate),
         }
     }
 

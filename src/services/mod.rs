@@ -20,6 +20,7 @@ use crate::crypto::password::{Hasher, HashingParams};
 use crate::crypto::root_key::RootKey;
 use crate::crypto::seal::Sealer;
 use crate::db::{Batcher, Db};
+use crate::locale::Locale;
 
 pub use error::Error;
 
@@ -42,6 +43,9 @@ pub struct Origin {
     pub ip: IpAddr,
     pub user_agent: Option<String>,
     pub request_id: String,
+    /// The language that the client asks for. Requests in outboxes of older releases have none.
+    #[serde(default)]
+    pub locale: Option<Locale>,
 }
 
 impl Services {

@@ -15,7 +15,7 @@ use super::limits::Limit;
 use super::sessions::{Caller, State, Which, revoke};
 use super::{Error, Origin, Services};
 use crate::crypto::password::{Password, check};
-use crate::plugins::mail::Mail;
+use crate::plugins::mail::{Mail, NoticeEvent};
 
 pub use operate::Selector;
 pub use sign_up::{SignUp, SignedUp};
@@ -107,7 +107,7 @@ impl Services {
         }
         let hash = self.hasher.hash(new).await?;
         let now = self.sources.now();
-        let mail = self.mail(Some(account), &row.email, password_changed(now, origin))?;
+        let mail = self.mail(Some(account), &row.email, origin.locale, password_changed(now, origin))?;
         let record = self.audit(
             Event::new(Action::PasswordChanged, Actor::Account(origin))
                 .account(account)
@@ -141,5 +141,11 @@ impl Services {
 }
 
 fn password_changed(at: Timestamp, origin: &Origin) -> Mail {
-    Mail::PasswordChanged { at: at.seconds(), ip: Some(origin.ip), recovery_link: None }
+    Mail::Notice {
+        event: NoticeEvent::PasswordChanged,
+        at: at.seconds(),
+        ip: Some(origin.ip),
+        device: None,
+        recovery_link: None,
+    }
 }
