@@ -15,6 +15,7 @@
 //! - [`locale`]: the languages that people are written to in
 //! - [`files`], [`secret`]: files and texts that others must not see
 //! - [`clock`], [`entropy`]: time, ids and randomness
+//! - [`device`]: what a request tells of the device that it comes from
 
 pub mod api;
 pub mod cli;
@@ -22,6 +23,7 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod db;
+pub mod device;
 pub mod entropy;
 pub mod files;
 pub mod locale;
