@@ -30,7 +30,8 @@ pub fn generate_yaml() -> String {
     serde_norway::to_string(&generate()).expect("JSON can be written as YAML")
 }
 
-/// `nullable` counts only beside a type (OpenAPI 3.0.3), which a reference can't have.
+/// `nullable` counts only beside a type (OpenAPI 3.0.3), which a reference can't have, and null is one of the values of an
+/// `enum` only if it is listed.
 fn type_nullables(document: &mut Value) {
     let schemas =
         document["components"]["schemas"].as_object_mut().into_iter().flat_map(|all| all.values_mut());
@@ -38,6 +39,11 @@ fn type_nullables(document: &mut Value) {
     for member in members.flat_map(|all| all.values_mut()).filter_map(Value::as_object_mut) {
         if member.contains_key("nullable") && member.contains_key("allOf") {
             member.insert("type".into(), "object".into());
+        }
+        if member.contains_key("nullable")
+            && let Some(Value::Array(choices)) = member.get_mut("enum")
+        {
+            choices.push(Value::Null);
         }
     }
 }

@@ -16,6 +16,7 @@ mod email_verifications;
 mod enumeration;
 mod http;
 mod journey;
+mod languages;
 mod limits;
 mod mail;
 mod mfa;
