@@ -27,4 +27,5 @@ mod requests;
 mod retention;
 mod sessions;
 mod shutdown;
+mod signing_keys;
 mod well_known;
