@@ -224,8 +224,10 @@ impl Keyring {
                 verified
             }
         };
+        let claims = verified.claims;
         let retired = verified.until.is_some_and(|until| until <= now);
-        (!retired && verified.claims.nbf <= (now + SKEW).seconds()).then_some(verified.claims)
+        let begun = claims.nbf.max(claims.iat) <= (now + SKEW).seconds();
+        (begun && !retired).then_some(claims)
     }
 
     fn lacks_the_key_of(&self, token: &str) -> bool {
