@@ -21,6 +21,14 @@ pub struct Model {
     pub phone: Option<String>,
     /// Set by an operator; nothing signs in while it is.
     pub disabled_at: Option<Timestamp>,
+    /// Language of mails (BCP 47).
+    pub locale: Option<String>,
+    /// Since when there is a second factor; a password alone signs nobody in while it is set.
+    pub second_factor_at: Option<Timestamp>,
+    /// After a recovery: until then the account counts as aal 1, and secrets stay sealed.
+    pub recovering_until: Option<Timestamp>,
+    /// When the account is deleted for good, unless its owner signs in before.
+    pub deletion_due_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

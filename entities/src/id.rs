@@ -50,4 +50,20 @@ ids! {
     AuditEventId,
     /// Something to be delivered.
     OutboxMessageId,
+    /// An app that shows time-based codes.
+    TotpAuthenticatorId,
+    /// A WebAuthn credential.
+    PasskeyId,
+    /// A code that stands in for a lost second factor.
+    RecoveryCodeId,
+    /// One wait for a second factor.
+    MfaTicketId,
+    /// One WebAuthn ceremony.
+    WebauthnChallengeId,
+    /// A device on which the second factor may be skipped.
+    RememberedDeviceId,
+    /// One mailed link that replaces a password.
+    PasswordResetId,
+    /// One change of an address.
+    EmailChangeId,
 }

@@ -2,13 +2,26 @@
 
 pub mod account;
 pub mod audit_event;
+pub mod email_change;
 pub mod email_verification;
 pub mod id;
+pub mod mfa_ticket;
 pub mod outbox_message;
+pub mod passkey;
+pub mod password_reset;
 pub mod rate_limit;
+pub mod recovery_code;
+pub mod remembered_device;
+pub mod seen_device;
 pub mod server_key;
 pub mod session;
 pub mod timestamp;
+pub mod totp_authenticator;
+pub mod webauthn_challenge;
 
-pub use id::{AccountId, AuditEventId, EmailVerificationId, OutboxMessageId, ServerKeyId, SessionId};
+pub use id::{
+    AccountId, AuditEventId, EmailChangeId, EmailVerificationId, MfaTicketId, OutboxMessageId, PasskeyId,
+    PasswordResetId, RecoveryCodeId, RememberedDeviceId, ServerKeyId, SessionId, TotpAuthenticatorId,
+    WebauthnChallengeId,
+};
 pub use timestamp::Timestamp;

@@ -44,6 +44,18 @@ pub enum RevocationReason {
     PasswordChanged,
     #[sea_orm(string_value = "account_disabled")]
     AccountDisabled,
+    /// By its owner, from a list.
+    #[sea_orm(string_value = "ended_by_owner")]
+    EndedByOwner,
+    /// The account had more sessions than it may.
+    #[sea_orm(string_value = "too_many_sessions")]
+    TooManySessions,
+    /// A forgotten password was replaced, an address taken back, or all factors removed.
+    #[sea_orm(string_value = "account_recovered")]
+    AccountRecovered,
+    /// The account is to be deleted.
+    #[sea_orm(string_value = "account_deleted")]
+    AccountDeleted,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,6 +3,8 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
 
+use crate::columns::{id, index, instant, partial_index, text};
+
 pub struct Migration;
 
 impl MigrationName for Migration {
@@ -175,40 +177,4 @@ impl MigrationTrait for Migration {
         }
         Ok(())
     }
-}
-
-fn id() -> ColumnDef {
-    ColumnDef::new("id").uuid().not_null().primary_key().take()
-}
-
-fn text(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).text().not_null().take()
-}
-
-/// Milliseconds since the Unix epoch.
-fn instant(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).big_integer().take()
-}
-
-async fn index(
-    schema: &SchemaManager<'_>,
-    table: &'static str,
-    columns: &[&'static str],
-) -> Result<(), DbErr> {
-    let mut index = Index::create();
-    index.name(format!("ix_{table}_{}", columns.join("_"))).table(table);
-    for column in columns {
-        index.col(*column);
-    }
-    schema.create_index(index.to_owned()).await
-}
-
-async fn partial_index(
-    schema: &SchemaManager<'_>,
-    table: &str,
-    column: &str,
-    condition: &str,
-) -> Result<(), DbErr> {
-    let sql = format!("CREATE INDEX ix_{table}_{column} ON {table} ({column}) WHERE {condition}");
-    schema.get_connection().execute_unprepared(&sql).await.map(drop)
 }

@@ -5,7 +5,7 @@ use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
 use super::auth::{AuthResponse, AuthUser, EXAMPLE_ID, EXAMPLE_INSTANT};
-use super::caller::{App, Bearer, Client};
+use super::caller::{App, Bearer, Client, Recent};
 use super::instant::Instant;
 use super::payload::{Email, HttpsUrl, Json, NewPassword, Nullable, Password, Patch, Phone};
 use super::problem::{Fault, errors};
@@ -181,13 +181,14 @@ impl AccountsApi {
 
     /// Change the password
     ///
-    /// Needs the current one. Ends the account's other sessions and tells its owner by mail.
+    /// Needs the current one, and a recent sign-in at the account's best level. Ends the account's other sessions and tells
+    /// its owner by mail.
     #[oai(path = "/auth/password", method = "post", operation_id = "password_change")]
     async fn change_password(
         &self,
         app: App<'_>,
         client: Client<'_>,
-        Bearer(caller): Bearer,
+        Recent(caller): Recent,
         Json(body): Json<PasswordChange>,
     ) -> Result<Json<Done>, PasswordErrors> {
         let (current, new) = (body.current_password.into(), body.new_password.into());
@@ -203,12 +204,12 @@ impl From<SignedUp> for AuthResponse {
         match signed_up {
             SignedUp::SignedIn(signed_in) => signed_in.into(),
             SignedUp::VerifyEmail { account, email } => Self {
-                success: true,
-                user: Some(AuthUser { id: account.to_string(), email, email_confirmed_at: None.into() })
-                    .into(),
-                session: None.into(),
-                error: None.into(),
                 next_step: Some("verify_email".to_owned()).into(),
+                ..Self::without_session(AuthUser {
+                    id: account.to_string(),
+                    email,
+                    email_confirmed_at: None.into(),
+                })
             },
         }
     }

@@ -9,7 +9,9 @@ use poem::{FromRequest, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
+use super::demands::Demands;
 use super::problem::Fault;
+use crate::services::policy::Requirement;
 use crate::services::sessions::Caller;
 use crate::services::{Origin, Services};
 
@@ -62,30 +64,46 @@ fn internal(what: &str) -> Fault {
 /// Somebody signed in; anybody else gets a 401. Comes before the body, so that strangers learn nothing about it.
 pub struct Bearer(pub Caller);
 
+/// Somebody who has signed in of late, at the account's best level: for what the account is protected by.
+pub struct Recent(pub Caller);
+
 /// Somebody signed in, or nobody. A token that is sent must be valid all the same.
 pub struct OptionalBearer(pub Option<Caller>);
 
-impl<'a> ApiExtractor<'a> for Bearer {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
+macro_rules! signed_in {
+    ($name:ident, $demand:expr) => {
+        impl<'a> ApiExtractor<'a> for $name {
+            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+            type ParamType = ();
+            type ParamRawType = ();
 
-    fn register(registry: &mut Registry) {
-        register(registry);
-    }
+            fn register(registry: &mut Registry) {
+                register(registry);
+            }
 
-    fn security_schemes() -> Vec<&'static str> {
-        vec![SCHEME]
-    }
+            fn security_schemes() -> Vec<&'static str> {
+                vec![SCHEME]
+            }
 
-    async fn from_request(
-        request: &'a Request,
-        _: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> Result<Self> {
-        Ok(Self(caller(request).await?.ok_or(Fault::MissingToken)?))
-    }
+            async fn from_request(
+                request: &'a Request,
+                _: &mut RequestBody,
+                _: ExtractParamOptions<()>,
+            ) -> Result<Self> {
+                let caller = caller(request).await?.ok_or(Fault::MissingToken)?;
+                let services = services(request)?;
+                let demand: fn(&Services) -> Requirement = $demand;
+                let configured = request.data::<Arc<Demands>>().and_then(|demands| demands.of(request));
+                services
+                    .permit(&caller, &demand(services).and(configured.unwrap_or_default()))
+                    .map_err(Fault::Service)?;
+                Ok(Self(caller))
+            }
+        }
+    };
 }
+signed_in!(Bearer, |_| Requirement::SIGNED_IN);
+signed_in!(Recent, Services::recent);
 
 impl<'a> ApiExtractor<'a> for OptionalBearer {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];

@@ -3,13 +3,16 @@
 mod accounts;
 mod auth;
 mod caller;
+pub mod demands;
 pub mod document;
 mod email_verifications;
 mod instant;
 pub mod methods;
+mod mfa;
 pub mod pages;
 pub mod payload;
 pub mod problem;
+mod qr;
 mod sessions;
 mod well_known;
 
@@ -20,6 +23,12 @@ use poem_openapi::{ContactObject, LicenseObject, OpenApiService, Tags};
 pub enum Tag {
     /// Accounts and sessions: sign up, confirm the address, sign in, refresh, sign out
     Auth,
+    /// Second factors: authenticator apps, passkeys, recovery codes, remembered devices
+    Mfa,
+    /// Where somebody is signed in
+    Sessions,
+    /// The account as a whole: recovery, change of address, export, deletion
+    Account,
     /// The state of this server, and the keys that verify its tokens
     Server,
 }
@@ -29,6 +38,7 @@ pub fn service() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
     let operations = (
         accounts::AccountsApi,
         sessions::SessionsApi,
+        mfa::MfaApi,
         email_verifications::EmailVerificationsApi,
         well_known::WellKnownApi,
     );

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::caller::{App, Client};
 use super::payload::read_body;
-use crate::crypto::link_token::LinkToken;
+use crate::crypto::opaque_token::OpaqueToken;
 use crate::services::Error;
 use crate::templates::pages::{CONTENT_SECURITY_POLICY, Outcome, VerifyEmail, VerifyEmailDone};
 
@@ -38,7 +38,7 @@ pub fn add(routes: Route) -> Route {
 #[handler]
 fn show_verify_email(app: App<'_>, Query(link): Query<Link>) -> poem::Result<Response> {
     let product = &app.config.product_name;
-    if LinkToken::parse(&link.token).is_none() {
+    if OpaqueToken::parse(&link.token).is_none() {
         // Cut off by a mail program, say: there is nothing to press a button for.
         let outcome = Outcome::Invalid;
         return page(StatusCode::BAD_REQUEST, &VerifyEmailDone { product, outcome, continue_to: None });

@@ -46,10 +46,20 @@ codes! {
     VerificationTokenExpired, BAD_REQUEST, "Verification token expired";
     /// The link's token has been used
     VerificationTokenUsed, BAD_REQUEST, "Verification token used";
+    /// The mailed link is unknown, malformed or replaced by a newer one
+    InvalidLink, BAD_REQUEST, "Invalid link";
+    /// The mailed link is too old
+    LinkExpired, BAD_REQUEST, "Link expired";
+    /// The mailed link has been used
+    LinkUsed, BAD_REQUEST, "Link used";
     /// No access token was sent
     Unauthenticated, UNAUTHORIZED, "Not signed in";
     /// The access token is not ours, expired, or its session has ended
     InvalidToken, UNAUTHORIZED, "Invalid access token";
+    /// Signed in, but at too low a level or too long ago; `acr_values` and `max_age` say what is missing (RFC 9470)
+    InsufficientUserAuthentication, UNAUTHORIZED, "Insufficient user authentication";
+    /// The ticket is unknown, expired or used, or five wrong answers were given with it
+    InvalidMfaTicket, UNAUTHORIZED, "Invalid MFA ticket";
     /// The address or the password is wrong
     InvalidCredentials, UNAUTHORIZED, "Invalid credentials";
     /// The refresh token is not ours, or its session has ended
@@ -62,8 +72,16 @@ codes! {
     AccountDisabled, FORBIDDEN, "Account disabled";
     /// The current password is wrong
     WrongCurrentPassword, FORBIDDEN, "Wrong current password";
-    /// There is nothing at this path
+    /// The code is wrong or has been used
+    WrongCode, FORBIDDEN, "Wrong code";
+    /// The passkey's answer does not verify, or it belongs to nobody here
+    PasskeyRefused, FORBIDDEN, "Passkey refused";
+    /// There is nothing here, or it belongs to somebody else
     NotFound, NOT_FOUND, "Not found";
+    /// The account has as many of these as it may
+    LimitReached, CONFLICT, "Limit reached";
+    /// The account has no second factor yet
+    SecondFactorMissing, CONFLICT, "Second factor missing";
     /// The path is there, the method isn't
     MethodNotAllowed, METHOD_NOT_ALLOWED, "Method not allowed";
     /// The request took too long to arrive
@@ -106,6 +124,15 @@ pub struct Problem {
     /// Where to ask for another verification mail, when that helps
     #[oai(skip_serializing_if_is_none)]
     pub resend_url: Option<String>,
+    /// What is missing of the level: `aal2`, `ial1`, or both as `aal2+ial1`; as in `WWW-Authenticate`
+    #[oai(skip_serializing_if_is_none)]
+    pub acr_values: Option<String>,
+    /// Seconds that the sign-in may be old, when it is older; as in `WWW-Authenticate`
+    #[oai(skip_serializing_if_is_none)]
+    pub max_age: Option<u64>,
+    /// Where a signed-in person proves more, when that helps
+    #[oai(skip_serializing_if_is_none)]
+    pub step_up_url: Option<String>,
 }
 
 impl Example for Problem {
@@ -116,6 +143,8 @@ impl Example for Problem {
 
 /// Path of the operation that sends another verification mail.
 pub const RESEND_URL: &str = "/auth/resend-verification";
+/// Path of the operation by which a signed-in person proves more.
+const STEP_UP_URL: &str = "/auth/step-up";
 
 /// Why a request is not answered as asked.
 #[derive(Debug)]
@@ -166,6 +195,16 @@ impl Fault {
                 Error::EmailNotVerified => Code::EmailNotVerified,
                 Error::AccountDisabled => Code::AccountDisabled,
                 Error::InvalidAccessToken => Code::InvalidToken,
+                Error::InsufficientAuthentication(_) => Code::InsufficientUserAuthentication,
+                Error::InvalidTicket => Code::InvalidMfaTicket,
+                Error::WrongCode => Code::WrongCode,
+                Error::PasskeyRefused => Code::PasskeyRefused,
+                Error::NotFound => Code::NotFound,
+                Error::NoSecondFactor => Code::SecondFactorMissing,
+                Error::LimitReached => Code::LimitReached,
+                Error::InvalidLink => Code::InvalidLink,
+                Error::ExpiredLink => Code::LinkExpired,
+                Error::UsedLink => Code::LinkUsed,
                 Error::InvalidRefreshToken => Code::InvalidRefreshToken,
                 Error::RefreshTokenReused => Code::RefreshTokenReused,
                 Error::InvalidVerificationToken => Code::InvalidVerificationToken,
@@ -179,6 +218,37 @@ impl Fault {
                 Error::Internal(_) => Code::InternalError,
             },
         }
+    }
+
+    /// The whole problem document.
+    #[must_use]
+    pub fn problem(&self, request_id: &str) -> Problem {
+        let problem = self.code().problem(request_id);
+        let Self::Service(services::Error::InsufficientAuthentication(missing)) = self else {
+            return problem;
+        };
+        Problem {
+            detail: missing.to_string(),
+            acr_values: missing.acr_values(),
+            max_age: missing.max_age,
+            step_up_url: missing.can_step_up().then(|| STEP_UP_URL.to_owned()),
+            ..problem
+        }
+    }
+
+    /// What a 401 says in `WWW-Authenticate` (RFC 6750, 3.1; RFC 9470, 3).
+    #[must_use]
+    pub fn challenge(&self) -> Option<String> {
+        let Self::Service(services::Error::InsufficientAuthentication(missing)) = self else { return None };
+        let mut challenge =
+            format!("Bearer error=\"insufficient_user_authentication\", error_description=\"{missing}\"");
+        if let Some(values) = missing.acr_values() {
+            challenge += &format!(", acr_values=\"{values}\"");
+        }
+        if let Some(seconds) = missing.max_age {
+            challenge += &format!(", max_age=\"{seconds}\"");
+        }
+        Some(challenge)
     }
 
     /// Seconds after which it may go better.
@@ -235,6 +305,19 @@ impl Code {
             Self::VerificationTokenUsed => "This link has been used already. Sign in.",
             Self::Unauthenticated => "Send an access token: `Authorization: Bearer …`.",
             Self::InvalidToken => "The access token is not valid any more. Refresh it or sign in again.",
+            Self::InvalidLink => {
+                "This link is not valid, or a newer one has replaced it. Use the link in the newest mail, or ask for another."
+            }
+            Self::LinkExpired => "This link has expired. Ask for another mail.",
+            Self::LinkUsed => "This link has been used already.",
+            Self::InsufficientUserAuthentication => {
+                "Prove once more that it is you, then repeat the request."
+            }
+            Self::InvalidMfaTicket => "This sign-in can't be continued. Start again with the password.",
+            Self::WrongCode => "The code is wrong or has been used. Wait for the next one.",
+            Self::PasskeyRefused => "This passkey can't be used here. Try another way to sign in.",
+            Self::SecondFactorMissing => "Add a second factor first.",
+            Self::LimitReached => "There are as many of these as an account may have. Remove one first.",
             Self::InvalidCredentials => "The e-mail address or the password is wrong.",
             Self::InvalidRefreshToken => "The refresh token is not valid any more. Sign in again.",
             Self::RefreshTokenReused => {
@@ -245,7 +328,7 @@ impl Code {
             }
             Self::AccountDisabled => "This account is disabled. Ask the operator of this service.",
             Self::WrongCurrentPassword => "The current password is wrong.",
-            Self::NotFound => "There is nothing at this path.",
+            Self::NotFound => "There is nothing here, or it is not yours.",
             Self::MethodNotAllowed => "This path does not take this method; see the Allow header.",
             Self::RequestTimeout => "The request did not arrive in time.",
             Self::PayloadTooLarge => "The request body is too long.",
@@ -274,6 +357,9 @@ impl Code {
             success: false,
             request_id: request_id.to_owned(),
             resend_url: resend.then(|| RESEND_URL.to_owned()),
+            acr_values: None,
+            max_age: None,
+            step_up_url: None,
         }
     }
 }
@@ -284,9 +370,13 @@ pub fn response(status: u16) -> MetaResponse {
         400 => {
             "The token is invalid, expired or used (`error` says which), or the request can't be understood"
         }
-        401 => "Not signed in, or the credentials are not valid",
+        401 => {
+            "Not signed in, not well or recently enough (`insufficient_user_authentication`), or the credentials are not valid"
+        }
         403 => "Signed in or known, but not allowed (`error` says why)",
+        404 => "There is none, or it belongs to somebody else",
         408 => "The request body did not arrive in time",
+        409 => "The account does not allow it as it stands (`error` says why)",
         413 => "The request body is longer than 64 KiB",
         415 => "The request body is not `application/json`",
         422 => "The request breaks the schema; every mistake is listed",
@@ -302,7 +392,11 @@ pub fn response(status: u16) -> MetaResponse {
         schema: MetaSchemaRef::Inline(Box::new(schema)),
     };
     let headers = match status {
-        401 => vec![header("WWW-Authenticate", "The scheme to use (RFC 6750)", MetaSchema::new("string"))],
+        401 => vec![header(
+            "WWW-Authenticate",
+            "The scheme to use (RFC 6750), and what is missing (RFC 9470)",
+            MetaSchema::new("string"),
+        )],
         429 | 503 => {
             let seconds = MetaSchema { minimum: Some(0.0), ..MetaSchema::new("integer") };
             vec![header("Retry-After", "Seconds to wait", seconds)]

@@ -6,12 +6,14 @@
 mod load;
 mod validate;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use crate::secret::Secret;
+use crate::services::policy::Requirement;
 pub use load::{ConfigErrors, load};
 
 /// Everything an operator can set. The doc comment of a field is its documentation: what, unit, default.
@@ -52,6 +54,7 @@ pub struct Config {
     pub log: Log,
     pub hashing: Hashing,
     pub tokens: Tokens,
+    pub assurance: Assurance,
     pub limits: Limits,
     pub http: Http,
     pub retention: Retention,
@@ -103,8 +106,21 @@ pub struct Tokens {
     /// A refresh token shown again within this time gets the same successor; later it ends the session as stolen.
     /// Default 10, at most 60.
     pub refresh_grace_seconds: u64,
+    /// True ends sessions at aal 2 as NIST SP 800-63B-4 advises: after 24 hours, or an hour without a refresh. Default
+    /// false.
+    pub nist_lifetimes: bool,
+    /// Sessions that an account may have; a further one ends the one that was refreshed longest ago. Default 50.
+    pub sessions_per_account: u64,
+    /// The wait for a second factor after the right password. Default 300 (5 minutes).
+    pub ticket_seconds: u64,
+    /// A remembered device may skip the second factor. Default 2592000 (30 days).
+    pub remembered_device_seconds: u64,
     /// Links that confirm an address. Default 86400 (24 hours).
     pub verification_seconds: u64,
+    /// Links that replace a forgotten password. Default 3600 (1 hour).
+    pub reset_seconds: u64,
+    /// Links by which the old address takes back a change of address. Default 259200 (72 hours).
+    pub email_revert_seconds: u64,
     /// Audience (`aud`) of access tokens. Default: the public URL.
     pub audience: Option<String>,
     /// How keys made from now on sign access tokens: `EdDSA` or `ES256`. Default `EdDSA`.
@@ -123,6 +139,21 @@ impl Tokens {
 pub enum SigningAlgorithm {
     EdDSA,
     ES256,
+}
+
+/// What must be proved for what.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Assurance {
+    /// Seconds for which a sign-in or step-up counts as recent, as changes of factors, address or password demand.
+    /// Default 600 (10 minutes).
+    pub recent_seconds: u64,
+    /// Seconds after a recovery in which the account counts as aal 1 and stored secrets stay sealed. Default 86400 (24
+    /// hours).
+    pub recovery_seconds: u64,
+    /// What an operation demands beyond its own rule, by operation id: `profile_update = { aal = 2, max_age = 300 }`.
+    /// Default none.
+    pub routes: BTreeMap<String, Requirement>,
 }
 
 /// How often a thing may be done. A rate is `count/seconds`: so many at once, given back evenly over that time.
@@ -151,8 +182,18 @@ pub struct Limits {
     pub verify_per_address: Rate,
     /// Questions about a verification's status per client address. Default `120/600`.
     pub status_per_address: Rate,
-    /// Password changes per account. Default `10/3600`.
+    /// Password changes and proofs of the password while signed in per account. Default `10/3600`.
     pub password_per_account: Rate,
+    /// Answers with a second factor per account, right or wrong. Default `10/600`.
+    pub mfa_per_account: Rate,
+    /// Challenges for passkeys per client address. Default `60/600`.
+    pub passkey_per_address: Rate,
+    /// Requests for a link that replaces a forgotten password per client address. Default `20/3600`.
+    pub reset_per_address: Rate,
+    /// Requests to change the address per account. Default `5/86400`.
+    pub email_change_per_account: Rate,
+    /// Exports per account. Default `5/3600`.
+    pub export_per_account: Rate,
 }
 
 /// `count` at once, given back evenly over `seconds`.
@@ -211,6 +252,8 @@ pub struct Retention {
     pub ended_days: u32,
     /// Days that an account may stay unconfirmed before it is removed with all that hangs on it. Default 30.
     pub unverified_days: u32,
+    /// Days between an owner's wish to delete the account and its end, in which signing in cancels it. Default 7.
+    pub deletion_days: u32,
     /// Days that the audit trail is kept. Default 400.
     pub audit_days: u32,
 }
@@ -235,6 +278,7 @@ impl Default for Config {
             log: Log::default(),
             hashing: Hashing::default(),
             tokens: Tokens::default(),
+            assurance: Assurance::default(),
             limits: Limits::default(),
             http: Http::default(),
             retention: Retention::default(),
@@ -261,11 +305,23 @@ impl Default for Tokens {
             session_idle_seconds: 7 * 86_400,
             session_seconds: 30 * 86_400,
             refresh_grace_seconds: 10,
+            nist_lifetimes: false,
+            sessions_per_account: 50,
+            ticket_seconds: 300,
+            remembered_device_seconds: 30 * 86_400,
             verification_seconds: 86_400,
+            reset_seconds: 3600,
+            email_revert_seconds: 72 * 3600,
             audience: None,
             algorithm: SigningAlgorithm::EdDSA,
             publish_ahead_seconds: 600,
         }
+    }
+}
+
+impl Default for Assurance {
+    fn default() -> Self {
+        Self { recent_seconds: 600, recovery_seconds: 86_400, routes: BTreeMap::new() }
     }
 }
 
@@ -285,6 +341,11 @@ impl Default for Limits {
             verify_per_address: rate(60, 600),
             status_per_address: rate(120, 600),
             password_per_account: rate(10, 3600),
+            mfa_per_account: rate(10, 600),
+            passkey_per_address: rate(60, 600),
+            reset_per_address: rate(20, 3600),
+            email_change_per_account: rate(5, 86_400),
+            export_per_account: rate(5, 3600),
         }
     }
 }
@@ -306,7 +367,7 @@ impl Default for Http {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { ended_days: 7, unverified_days: 30, audit_days: 400 }
+        Self { ended_days: 7, unverified_days: 30, deletion_days: 7, audit_days: 400 }
     }
 }
 

@@ -96,6 +96,18 @@ impl Config {
             "tokens.verification_seconds: expected 300 to 604800 (a week)",
         );
         demand(
+            (1..=10_000).contains(&tokens.sessions_per_account),
+            "tokens.sessions_per_account: expected 1 to 10000",
+        );
+        for (name, seconds, longest) in [
+            ("ticket_seconds", tokens.ticket_seconds, 900),
+            ("remembered_device_seconds", tokens.remembered_device_seconds, 7_776_000),
+            ("reset_seconds", tokens.reset_seconds, 86_400),
+            ("email_revert_seconds", tokens.email_revert_seconds, 2_592_000),
+        ] {
+            demand((60..=longest).contains(&seconds), &format!("tokens.{name}: expected 60 to {longest}"));
+        }
+        demand(
             tokens.audience.as_ref().is_none_or(|audience| !audience.trim().is_empty()),
             "tokens.audience: must not be empty",
         );
@@ -103,6 +115,22 @@ impl Config {
             (4..=604_800).contains(&tokens.publish_ahead_seconds),
             "tokens.publish_ahead_seconds: expected 4 to 604800 (a week)",
         );
+
+        let assurance = &self.assurance;
+        demand(
+            (60..=86_400).contains(&assurance.recent_seconds),
+            "assurance.recent_seconds: expected 60 to 86400",
+        );
+        demand(
+            assurance.recovery_seconds <= 2_592_000,
+            "assurance.recovery_seconds: expected 0 to 2592000 (30 days)",
+        );
+        for (operation, requirement) in &assurance.routes {
+            demand(
+                (0..=2).contains(&requirement.aal) && (0..=2).contains(&requirement.ial),
+                &format!("assurance.routes.{operation}: aal and ial are 0, 1 or 2"),
+            );
+        }
 
         demand(
             (1..=86_400).contains(&self.limits.resend_wait_seconds),
@@ -140,6 +168,10 @@ impl Config {
         demand(
             (1..=3650).contains(&self.retention.unverified_days),
             "retention.unverified_days: expected 1 to 3650",
+        );
+        demand(
+            (1..=365).contains(&self.retention.deletion_days),
+            "retention.deletion_days: expected 1 to 365",
         );
         demand(
             (30..=36_500).contains(&self.retention.audit_days),

@@ -14,9 +14,11 @@ use poem_openapi::OperationId;
 use poem_openapi::types::ToJSON;
 
 use super::cors::Cors;
+use crate::api::demands::Demands;
 use crate::api::methods::Methods;
 use crate::api::payload::{BodyLimits, Rejection};
-use crate::api::problem::{Code, Fault};
+use crate::api::problem::{Code, Fault, Problem};
+use crate::locale::Locale;
 use crate::services::{Error, Origin, Services};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,13 +32,14 @@ pub struct Edge<E> {
     services: Arc<Services>,
     body_limits: BodyLimits,
     methods: Methods,
+    demands: Arc<Demands>,
     cors: Cors,
     https: bool,
     metrics: bool,
 }
 
 impl<E: Endpoint> Edge<E> {
-    pub fn new(inner: E, services: &Arc<Services>) -> Self {
+    pub fn new(inner: E, services: &Arc<Services>, demands: Demands) -> Self {
         let config = &services.config;
         Self {
             inner,
@@ -46,6 +49,7 @@ impl<E: Endpoint> Edge<E> {
                 timeout: std::time::Duration::from_secs(config.http.body_timeout_seconds),
             },
             methods: Methods::new(),
+            demands: Arc::new(demands),
             cors: Cors::new(&config.cors_origins),
             https: config.public_url().starts_with("https://"),
             metrics: config.metrics_listen.is_some(),
@@ -69,6 +73,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             None => {
                 request.set_data(Arc::clone(&self.services));
                 request.set_data(self.body_limits);
+                request.set_data(Arc::clone(&self.demands));
                 request.set_data(origin);
                 let call = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
                 match call.await {
@@ -112,6 +117,7 @@ impl<E> Edge<E> {
             user_agent,
             request_id: given
                 .map_or_else(|| self.services.sources.id::<uuid::Uuid>().to_string(), str::to_owned),
+            locale: request.header(header::ACCEPT_LANGUAGE).and_then(Locale::negotiate),
         }
     }
 
@@ -124,7 +130,10 @@ impl<E> Edge<E> {
             if let Some(rejection) = fault.rejection() {
                 return poem::error::ResponseError::as_response(&rejection);
             }
-            let mut response = problem(fault.code(), request_id);
+            let mut response = answer(fault.code(), &fault.problem(request_id));
+            if let Some(challenge) = fault.challenge().and_then(|text| HeaderValue::try_from(text).ok()) {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            }
             if let Some(seconds) = fault.retry_after() {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
@@ -181,9 +190,13 @@ impl<E> Edge<E> {
     }
 }
 
-/// A problem document.
 fn problem(code: Code, request_id: &str) -> Response {
-    let body = code.problem(request_id).to_json_string();
+    answer(code, &code.problem(request_id))
+}
+
+/// A problem document on its way.
+fn answer(code: Code, problem: &Problem) -> Response {
+    let body = problem.to_json_string();
     let mut response = Response::builder()
         .status(code.status())
         .content_type("application/problem+json")

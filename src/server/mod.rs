@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::demands::Demands;
 use crate::clock::Sources;
 use crate::config::Config;
 use crate::db::Db;
@@ -39,6 +40,7 @@ impl Server {
     pub async fn start(mut config: Config, sources: Sources) -> Result<Self, String> {
         files::private_directory(&config.data_dir)
             .map_err(|error| format!("data_dir: {}: {error}", config.data_dir.display()))?;
+        let demands = Demands::new(&config.assurance.routes)?;
         let transport =
             mail::from_url(config.mail_url().expose()).map_err(|error| format!("mail_url: {error}"))?;
         let listener = TcpListener::bind(&config.listen)
@@ -51,7 +53,7 @@ impl Server {
         let db = Db::connect(&config).await.map_err(|error| format!("database_url: {error}"))?;
         db.migrate().await.map_err(|error| schema_error(&error))?;
         let services = Arc::new(Services::start(Arc::clone(&config), db, sources).await?);
-        let app = routes(&services).boxed();
+        let app = routes(&services, demands).boxed();
         Ok(Self { services, address, listener, transport, app })
     }
 
@@ -92,7 +94,7 @@ pub fn schema_error(error: &sea_orm::DbErr) -> String {
     format!("database_url: the schema can't be brought up to date: {text}")
 }
 
-fn routes(services: &Arc<Services>) -> edge::Edge<impl Endpoint + use<>> {
+fn routes(services: &Arc<Services>, demands: Demands) -> edge::Edge<impl Endpoint + use<>> {
     // Nested at the root, they are asked for "/" too, before the routes beside them.
     let operations = api::service().into_endpoint().around(|operations, request| async move {
         match request.uri().path() {
@@ -101,7 +103,7 @@ fn routes(services: &Arc<Services>) -> edge::Edge<impl Endpoint + use<>> {
         }
     });
     let routes = docs::add(api::pages::add(Route::new())).nest("/", operations);
-    edge::Edge::new(routes, services)
+    edge::Edge::new(routes, services, demands)
 }
 
 fn http_limits(http: &crate::config::Http) -> listener::HttpLimits {

@@ -30,6 +30,42 @@ pub enum Action {
     RefreshReused,
     SessionEnded,
     SigningKeyRotated,
+    /// The right password of an account with a second factor.
+    SecondFactorAsked,
+    /// The right password, and then a wrong second factor.
+    SecondFactorFailed,
+    /// A signed-in person proved more, or proved it again.
+    SessionRaised,
+    /// Somebody signed in failed to prove more.
+    StepUpRefused,
+    TotpAdded,
+    TotpRenamed,
+    TotpRemoved,
+    /// A secret was made; it counts once it is confirmed.
+    TotpEnrolled,
+    /// A wrong first code.
+    TotpRefused,
+    /// Too many wrong codes in a row.
+    FactorDisabled,
+    /// By an operator, for a person who has lost them.
+    FactorsReset,
+    PasskeyAdded,
+    PasskeyRenamed,
+    PasskeyRemoved,
+    /// Its counter went backwards.
+    PasskeySuspected,
+    RecoveryCodesReplaced,
+    RecoveryCodeUsed,
+    DeviceRemembered,
+    DeviceForgotten,
+    PasswordResetRequested,
+    PasswordReset,
+    EmailChangeRequested,
+    EmailChanged,
+    EmailRestored,
+    AccountExported,
+    DeletionScheduled,
+    DeletionCancelled,
 }
 
 impl Action {
@@ -54,6 +90,33 @@ impl Action {
             Self::RefreshReused => "session.refresh_reused",
             Self::SessionEnded => "session.ended",
             Self::SigningKeyRotated => "signing_key.rotated",
+            Self::SecondFactorAsked => "session.second_factor_asked",
+            Self::SecondFactorFailed => "session.second_factor_failed",
+            Self::SessionRaised => "session.raised",
+            Self::StepUpRefused => "session.step_up_refused",
+            Self::TotpAdded => "totp.added",
+            Self::TotpRenamed => "totp.renamed",
+            Self::TotpRemoved => "totp.removed",
+            Self::TotpEnrolled => "totp.enrolled",
+            Self::TotpRefused => "totp.refused",
+            Self::FactorDisabled => "factor.disabled",
+            Self::FactorsReset => "factor.all_removed",
+            Self::PasskeyAdded => "passkey.added",
+            Self::PasskeyRenamed => "passkey.renamed",
+            Self::PasskeyRemoved => "passkey.removed",
+            Self::PasskeySuspected => "passkey.suspected",
+            Self::RecoveryCodesReplaced => "recovery_codes.replaced",
+            Self::RecoveryCodeUsed => "recovery_codes.used",
+            Self::DeviceRemembered => "device.remembered",
+            Self::DeviceForgotten => "device.forgotten",
+            Self::PasswordResetRequested => "account.password_reset_requested",
+            Self::PasswordReset => "account.password_reset",
+            Self::EmailChangeRequested => "account.email_change_requested",
+            Self::EmailChanged => "account.email_changed",
+            Self::EmailRestored => "account.email_restored",
+            Self::AccountExported => "account.exported",
+            Self::DeletionScheduled => "account.deletion_scheduled",
+            Self::DeletionCancelled => "account.deletion_cancelled",
         }
     }
 }
@@ -65,6 +128,8 @@ pub enum Actor<'a> {
     Anonymous(&'a Origin),
     /// The account itself.
     Account(&'a Origin),
+    /// This server by itself.
+    Server,
     /// Somebody at the command line.
     Operator,
 }
@@ -107,6 +172,7 @@ impl Services {
         let (actor, origin) = match event.actor {
             Actor::Anonymous(origin) => ("anonymous", Some(origin)),
             Actor::Account(origin) => ("account", Some(origin)),
+            Actor::Server => ("server", None),
             Actor::Operator => ("operator", None),
         };
         Record(audit_event::Model {

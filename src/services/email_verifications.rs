@@ -14,7 +14,8 @@ use super::limits::Limit;
 use super::outbox::Message;
 use super::sessions::Caller;
 use super::{Error, Origin, Services};
-use crate::crypto::link_token::LinkToken;
+use crate::crypto::opaque_token::OpaqueToken;
+use crate::locale::Locale;
 use crate::plugins::mail::Mail;
 
 /// How long a completed verification can still be asked about.
@@ -49,8 +50,9 @@ impl Services {
         &self,
         account: AccountId,
         email: &str,
+        locale: Option<Locale>,
     ) -> Result<(email_verification::Model, Message), Error> {
-        let token = LinkToken::generate(self.sources.entropy);
+        let token = OpaqueToken::generate(self.sources.entropy);
         let now = self.sources.now();
         let lifetime = Duration::from_secs(self.config.tokens.verification_seconds);
         let row = email_verification::Model {
@@ -63,15 +65,15 @@ impl Services {
             superseded_at: None,
         };
         let link = format!("{}/verify-email?token={}", self.config.public_url(), token.expose());
-        let mail =
-            self.mail(Some(account), email, Mail::VerifyEmail { link, expires_in: lifetime.as_secs() })?;
+        let mail = Mail::VerifyEmail { link, expires_in: lifetime.as_secs() };
+        let mail = self.mail(Some(account), email, locale, mail)?;
         Ok((row, mail))
     }
 
     /// Confirms the address that the mailed token was sent to. Of many attempts at once, one succeeds.
     pub async fn verify_email(&self, token: &str, origin: &Origin) -> Result<Verified, Error> {
         self.admit(vec![Limit::address("verify", origin.ip, self.config.limits.verify_per_address)]).await?;
-        let token = LinkToken::parse(token).ok_or(Error::InvalidVerificationToken)?;
+        let token = OpaqueToken::parse(token).ok_or(Error::InvalidVerificationToken)?;
         let hash = token.hash();
         let now = self.sources.now();
         let mut record = self.audit(Event::new(Action::EmailVerified, Actor::Account(origin)));
@@ -123,7 +125,8 @@ impl Services {
             .one(self.db.reader())
             .await?;
         let Some(account) = waiting else { return Ok(()) };
-        let (row, mail) = self.new_verification(account.id, &account.email)?;
+        let language = origin.language(account.locale.as_deref());
+        let (row, mail) = self.new_verification(account.id, &account.email, language)?;
         let now = self.sources.now();
         let record =
             self.audit(Event::new(Action::VerificationSent, Actor::Anonymous(origin)).account(account.id));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sea_orm::DbErr;
 
+use super::policy::Shortfall;
 use crate::crypto::password::Refusal;
 use crate::crypto::signing_key::UnusableKey;
 use crate::db::{BatchError, Overloaded};
@@ -23,6 +24,27 @@ pub enum Error {
     /// Not an access token of ours, expired, or its session has ended.
     #[error("invalid access token")]
     InvalidAccessToken,
+    /// Signed in, but not well enough, or too long ago, for what was asked.
+    #[error("insufficient user authentication")]
+    InsufficientAuthentication(Shortfall),
+    /// Unknown, expired or used, or five wrong answers were given with it.
+    #[error("invalid mfa ticket")]
+    InvalidTicket,
+    /// Wrong, or used before.
+    #[error("wrong code")]
+    WrongCode,
+    /// The authenticator's answer does not verify, or it is not one of the account's.
+    #[error("passkey refused")]
+    PasskeyRefused,
+    /// The account has no second factor that this could go with.
+    #[error("no second factor")]
+    NoSecondFactor,
+    /// There is none, or it is not the caller's.
+    #[error("not found")]
+    NotFound,
+    /// As many as an account may have are there.
+    #[error("there are too many of these")]
+    LimitReached,
     /// Not a refresh token of ours, or its session has ended.
     #[error("invalid refresh token")]
     InvalidRefreshToken,
@@ -36,6 +58,13 @@ pub enum Error {
     ExpiredVerificationToken,
     #[error("used verification token")]
     UsedVerificationToken,
+    /// A mailed link that is unknown, malformed or replaced by a newer one.
+    #[error("invalid link")]
+    InvalidLink,
+    #[error("expired link")]
+    ExpiredLink,
+    #[error("used link")]
+    UsedLink,
     /// The new password is not acceptable.
     #[error("{0}")]
     PasswordRefused(Refusal),

@@ -6,7 +6,9 @@ pub mod audit;
 pub mod email_verifications;
 mod error;
 pub mod limits;
+pub mod mfa;
 pub mod outbox;
+pub mod policy;
 pub mod reaper;
 pub mod sessions;
 pub mod signing_keys;
@@ -16,10 +18,12 @@ use std::sync::Arc;
 
 use crate::clock::Sources;
 use crate::config::Config;
+use crate::crypto::envelope::Envelopes;
 use crate::crypto::password::{Hasher, HashingParams};
 use crate::crypto::root_key::RootKey;
 use crate::crypto::seal::Sealer;
 use crate::db::{Batcher, Db};
+use crate::locale::Locale;
 
 pub use error::Error;
 
@@ -32,6 +36,7 @@ pub struct Services {
     pub hasher: Hasher,
     pub keys: Arc<signing_keys::Keyring>,
     pub outbox: outbox::Outbox,
+    factors: Envelopes,
     sessions: Arc<Batcher<entities::SessionId, Option<Arc<sessions::State>>>>,
     refreshes: Arc<Batcher<sessions::Renewal, Option<sessions::Renewed>>>,
 }
@@ -42,6 +47,17 @@ pub struct Origin {
     pub ip: IpAddr,
     pub user_agent: Option<String>,
     pub request_id: String,
+    /// The language that the client asks for. Requests in outboxes of older releases have none.
+    #[serde(default)]
+    pub locale: Option<Locale>,
+}
+
+impl Origin {
+    /// The language to write to an account in: its own, else the one that the client asks for.
+    #[must_use]
+    pub fn language(&self, own: Option<&str>) -> Option<Locale> {
+        own.and_then(|tag| tag.parse().ok()).or(self.locale)
+    }
 }
 
 impl Services {
@@ -51,9 +67,10 @@ impl Services {
         let hasher = Hasher::start(&hashing_params(&config), sources.entropy)?;
         let keys = signing_keys::Keyring::open(&config, &db, &sources, &root).await?;
         let outbox = outbox::Outbox::new(Sealer::new(&root, "outbox", sources.entropy));
+        let factors = Envelopes::new(Sealer::new(&root, "second factors", sources.entropy), sources.entropy);
         let sessions = Arc::new(sessions::states(db.clone()));
         let refreshes = Arc::new(sessions::renewals(db.clone()));
-        Ok(Self { config, db, sources, hasher, keys: Arc::new(keys), outbox, sessions, refreshes })
+        Ok(Self { config, db, sources, hasher, keys: Arc::new(keys), outbox, factors, sessions, refreshes })
     }
 }
 

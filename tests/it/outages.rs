@@ -6,7 +6,7 @@ use crate::support::process::{Process, Session, Site, credentials};
 use crate::support::{Answer, Engine, PASSWORD, eventually};
 
 /// Somebody who is signed in, and what they and others may ask for.
-async fn ask_everything(server: &Process, session: &Session, link_token: &str) -> Vec<Answer> {
+async fn ask_everything(server: &Process, session: &Session, opaque_token: &str) -> Vec<Answer> {
     let anonymous = server.anonymous();
     let ada = anonymous.bearer(&session.access);
     let email = json!({ "email": "ada@example.com" });
@@ -24,7 +24,7 @@ async fn ask_everything(server: &Process, session: &Session, link_token: &str) -
         .await,
         anonymous.post("/auth/resend-verification", &email).await,
         anonymous.get("/auth/verification-status?email=ada@example.com").await,
-        anonymous.post("/auth/verify-email", &json!({ "token": link_token })).await,
+        anonymous.post("/auth/verify-email", &json!({ "token": opaque_token })).await,
         anonymous.post("/auth/logout", &json!({ "access_token": session.access })).await,
     ]
 }
@@ -37,14 +37,14 @@ async fn without_a_database_every_answer_is_later() {
     let session = server.login("ada@example.com", PASSWORD).await;
     let bob = credentials("bob@example.com", PASSWORD);
     server.anonymous().post("/auth/signup", &bob).await.assert_status(200);
-    let link_token = eventually("the mail", async || site.mails_to("bob@example.com").pop()).await.token();
+    let opaque_token = eventually("the mail", async || site.mails_to("bob@example.com").pop()).await.token();
 
     site.database.close().await;
     for _ in 0..2 {
         let ready = server.anonymous().get("/readyz").await;
         assert_eq!(ready.status, 503, "{ready:?}");
         server.anonymous().get("/livez").await.assert_status(200);
-        for answer in ask_everything(&server, &session, &link_token).await {
+        for answer in ask_everything(&server, &session, &opaque_token).await {
             let answer = answer.assert_error(503, "unavailable");
             assert!(answer.retry_after() > 0);
             assert!(!answer.text().contains("onnection"), "the inside stays inside: {}", answer.text());
@@ -59,7 +59,7 @@ async fn without_a_database_every_answer_is_later() {
     assert_eq!(profile["full_name"], Value::Null);
     let rows = site.rows().await;
     assert_eq!(rows.count("accounts").await, 2);
-    server.anonymous().post("/auth/verify-email", &json!({ "token": link_token })).await.assert_status(200);
+    server.anonymous().post("/auth/verify-email", &json!({ "token": opaque_token })).await.assert_status(200);
     let successor = Session::of(&server.refresh(&session.refresh).await);
     server.profile(&successor.access).await.assert_status(200);
     server.login("ada@example.com", PASSWORD).await;

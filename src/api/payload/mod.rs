@@ -12,6 +12,7 @@ mod email;
 mod https_url;
 mod json;
 mod nullable;
+mod path;
 mod query;
 mod redact;
 mod scalar;
@@ -33,8 +34,9 @@ pub use self::{
     https_url::HttpsUrl,
     json::{BodyLimits, Json, read_body},
     nullable::{Nullable, Patch},
+    path::Path,
     query::Query,
     scalar::Phone,
-    secret::{NewPassword, Password, Token},
+    secret::{Code, NewPassword, Password, Token},
     violation::{HttpValidationError, Location, Rejection, Violation},
 };

@@ -63,14 +63,19 @@ impl<'a, T: ParseFromParameter + 'static> ApiExtractor<'a> for Query<T> {
             .collect();
         let value = match (values.is_empty(), options.default_value) {
             (true, Some(default)) => default(),
-            _ => parse(options.name, values)?,
+            _ => parse("query", options.name, values)?,
         };
         Ok(Self(value))
     }
 }
 
-fn parse<T: ParseFromParameter + 'static>(name: &str, mut values: Vec<String>) -> Result<T, Rejection> {
-    let loc = || vec![Location::Name("query".into()), Location::Name(name.into())];
+/// Checks the values of a parameter and reads them. `place` says where it stands: `query` or `path`.
+pub(super) fn parse<T: ParseFromParameter + 'static>(
+    place: &str,
+    name: &str,
+    mut values: Vec<String>,
+) -> Result<T, Rejection> {
+    let loc = || vec![Location::Name(place.into()), Location::Name(name.into())];
     let shape = Shape::of::<T>();
     if values.is_empty() {
         if T::IS_REQUIRED {
@@ -86,7 +91,7 @@ fn parse<T: ParseFromParameter + 'static>(name: &str, mut values: Vec<String>) -
         let mut found = check(&shape, &mut value, name, is_secret_name(name));
         if !found.is_empty() {
             for violation in &mut found {
-                violation.loc.insert(0, Location::Name("query".into()));
+                violation.loc.insert(0, Location::Name(place.into()));
             }
             return Err(Rejection::Invalid(found));
         }

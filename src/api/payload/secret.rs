@@ -74,6 +74,15 @@ secret_type!(
     MetaSchema { example: Some("5gCnXkq3lS7vR0tZ".into()), ..MetaSchema::new("string") }
 );
 
+secret_type!(
+    /// A code that a person types: 1 to 64 code points, white space included.
+    Code,
+    "string_code",
+    Some(1),
+    64,
+    MetaSchema { example: Some("081 804".into()), ..MetaSchema::new("string") }
+);
+
 impl From<Password> for password::Password {
     fn from(typed: Password) -> Self {
         Self::new(typed.expose())

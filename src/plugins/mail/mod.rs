@@ -15,7 +15,7 @@ use url::Url;
 
 pub use compose::{ComposeError, TEMPLATE_HEADER, compose};
 
-pub use crate::templates::mail::{Mail, Rendered};
+pub use crate::templates::mail::{Mail, NoticeEvent, Rendered};
 
 /// Carries messages out of the process.
 pub trait Transport: Send + Sync {

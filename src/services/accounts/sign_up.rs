@@ -8,7 +8,8 @@ use sea_orm::{
 
 use super::super::audit::{Action, Actor, Event};
 use super::super::limits::Limit;
-use super::super::sessions::{self, SignedIn};
+use super::super::sessions::SignedIn;
+use super::super::sessions::means::Means;
 use super::super::{Error, Origin, Services, email_verifications};
 use crate::crypto::password::{Password, check};
 use crate::plugins::mail::Mail;
@@ -55,28 +56,27 @@ impl Services {
             avatar_url: None,
             phone: None,
             disabled_at: None,
+            locale: None,
+            second_factor_at: None,
+            recovering_until: None,
+            deletion_due_at: None,
             created_at: now,
             updated_at: now,
         };
         let id = account.id;
-        let (verification, verify_mail) = self.new_verification(id, &request.email)?;
-        let exists_mail =
-            self.mail(None, &request.email, Mail::AccountExists { login_link: None, recovery_link: None })?;
+        let (verification, verify_mail) = self.new_verification(id, &request.email, origin.locale)?;
+        let exists_mail = Mail::AccountExists { login_link: None, recovery_link: None };
+        let exists_mail = self.mail(None, &request.email, origin.locale, exists_mail)?;
         let created = self.audit(Event::new(Action::AccountCreated, Actor::Anonymous(origin)).account(id));
         let mut repeated = self.audit(Event::new(Action::SignUpRepeated, Actor::Anonymous(origin)));
         let verified_only = self.config.require_verified_email;
-        let session = (!verified_only).then(|| self.new_session(id, origin));
-        let tokens = session.as_ref().map(|session| self.tokens(session)).transpose()?;
-        let session_record = session.as_ref().map(|session| {
-            self.audit(
-                Event::new(Action::SessionCreated, Actor::Account(origin))
-                    .account(id)
-                    .session(session.id, session.aal)
-                    .detail(serde_json::json!({ "amr": session.amr })),
-            )
-        });
+        let opening = if verified_only {
+            None
+        } else {
+            Some(self.opening(account.clone(), &[Means::Password], origin)?)
+        };
 
-        let is_new = self
+        let signed_up = self
             .db
             .write(move |transaction| {
                 Box::pin(async move {
@@ -84,30 +84,22 @@ impl Services {
                         repeated.0.account_id = owner;
                         repeated.write(transaction).await?;
                         exists_mail.write(transaction).await?;
-                        return Ok::<_, Error>(false);
+                        return Ok::<_, Error>(None);
                     }
                     email_verifications::insert(transaction, verification).await?;
                     verify_mail.write(transaction).await?;
                     created.write(transaction).await?;
-                    if let Some(session) = session {
-                        sessions::insert(transaction, session).await?;
+                    match opening {
+                        Some(opening) => opening.write_first(transaction).await.map(Some),
+                        None => Ok(None),
                     }
-                    if let Some(record) = session_record {
-                        record.write(transaction).await?;
-                    }
-                    Ok(true)
                 })
             })
             .await?;
         self.outbox.wake();
-        Ok(match tokens {
-            Some(tokens) if is_new => SignedUp::SignedIn(SignedIn {
-                account: id,
-                email: request.email,
-                email_verified_at: None,
-                tokens,
-            }),
-            _ => SignedUp::VerifyEmail { account: id, email: request.email },
+        Ok(match signed_up {
+            Some(signed_in) => SignedUp::SignedIn(signed_in),
+            None => SignedUp::VerifyEmail { account: id, email: request.email },
         })
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use entities::{AccountId, SessionId, Timestamp};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 
+use super::super::policy::Standing;
 use super::super::{Error, Services};
+use super::means::AMR_TWO_FACTORS;
 use crate::crypto::access_token::Claims;
 use crate::db::{BatchError, Batcher, Db, places};
 
@@ -20,6 +22,10 @@ pub struct State {
     pub idle_expires_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
     pub disabled_at: Option<Timestamp>,
+    pub deletion_due_at: Option<Timestamp>,
+    pub second_factor_at: Option<Timestamp>,
+    pub recovering_until: Option<Timestamp>,
+    pub locale: Option<String>,
     pub email: String,
     pub email_key: String,
     pub full_name: Option<String>,
@@ -36,6 +42,21 @@ pub struct Caller {
     pub state: Arc<State>,
 }
 
+impl Caller {
+    /// How the caller stands before a policy: what the token says, and what has become of the account since.
+    #[must_use]
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        Standing {
+            aal: self.claims.aal,
+            two_factors: self.claims.amr.iter().any(|method| method == AMR_TWO_FACTORS),
+            ial: self.claims.ial,
+            auth_time: Timestamp(self.claims.auth_time.saturating_mul(1000)),
+            second_factor: self.state.second_factor_at.is_some(),
+            recovering: self.state.recovering_until.is_some_and(|until| until > now),
+        }
+    }
+}
+
 impl Services {
     /// The caller behind an access token, as of now.
     pub async fn authenticate(&self, access_token: &str) -> Result<Caller, Error> {
@@ -47,6 +68,7 @@ impl Services {
         let state = self.sessions.ask(claims.session()).await?.ok_or(Error::InvalidAccessToken)?;
         let alive = state.revoked_at.is_none()
             && state.disabled_at.is_none()
+            && state.deletion_due_at.is_none()
             && state.expires_at > now
             && state.idle_expires_at > now
             && state.account == claims.account();
@@ -56,7 +78,8 @@ impl Services {
 
 const SELECT: &str =
     "SELECT s.id, s.account_id, s.expires_at, s.idle_expires_at, s.revoked_at, a.disabled_at, a.email,
-    a.email_key, a.full_name, a.avatar_url, a.phone, a.created_at, a.updated_at
+    a.email_key, a.full_name, a.avatar_url, a.phone, a.created_at, a.updated_at, a.deletion_due_at,
+    a.second_factor_at, a.recovering_until, a.locale
     FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id IN (";
 
 /// Looks sessions up together with their accounts, many in one statement.
@@ -98,5 +121,9 @@ fn state(row: &QueryResult) -> Result<State, DbErr> {
         phone: row.try_get_by_index(10)?,
         created_at: row.try_get_by_index(11)?,
         updated_at: row.try_get_by_index(12)?,
+        deletion_due_at: row.try_get_by_index(13)?,
+        second_factor_at: row.try_get_by_index(14)?,
+        recovering_until: row.try_get_by_index(15)?,
+        locale: row.try_get_by_index(16)?,
     })
 }

@@ -13,6 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::super::audit::{Action, Actor, Event, Record};
+use super::super::policy::{AAL1, AAL2};
 use super::super::{Error, Origin, Services};
 use super::{SignedIn, Which, revoke};
 use crate::crypto::refresh_token::RefreshToken;
@@ -32,6 +33,7 @@ pub struct Renewed {
     session: session::Model,
     email: String,
     email_verified_at: Option<Timestamp>,
+    recovering_until: Option<Timestamp>,
 }
 
 /// Numbers that a refresh needs, taken before the transaction.
@@ -39,6 +41,8 @@ pub struct Renewed {
 struct Terms {
     now: Timestamp,
     idle: Duration,
+    /// The same for a session at aal 2.
+    idle_aal2: Duration,
     grace: Duration,
     /// Limit per session: milliseconds a refresh costs, and how many may be spent ahead.
     cost: i64,
@@ -70,9 +74,10 @@ impl Services {
         };
         Ok(SignedIn {
             account: renewed.session.account_id,
-            tokens: self.tokens(&renewed.session)?,
+            tokens: self.tokens(&renewed.session, renewed.recovering_until)?,
             email: renewed.email,
             email_verified_at: renewed.email_verified_at,
+            device_token: None,
         })
     }
 
@@ -83,7 +88,8 @@ impl Services {
         let cost = (burst / i64::from(limits.refresh_per_session.count)).max(1);
         Terms {
             now: self.sources.now(),
-            idle: Duration::from_secs(tokens.session_idle_seconds),
+            idle: self.idle(AAL1),
+            idle_aal2: self.idle(AAL2),
             grace: Duration::from_secs(tokens.refresh_grace_seconds),
             cost: if limits.enabled { cost } else { 0 },
             burst,
@@ -144,6 +150,7 @@ fn swap(engine: DbBackend, terms: Terms, tokens: impl Iterator<Item = RefreshTok
         (terms.now + terms.idle).into(),
         terms.cost.into(),
         Timestamp(terms.now.0 + terms.burst - terms.cost).into(),
+        (terms.now + terms.idle_aal2).into(),
     ];
     let fixed = values.len();
     for token in tokens {
@@ -158,15 +165,18 @@ fn swap(engine: DbBackend, terms: Terms, tokens: impl Iterator<Item = RefreshTok
         (fixed..values.len()).step_by(2).map(|at| format!("(${}, ${})", at + 1, at + 2)).collect();
     let sql = format!(
         "WITH asked (asked_id, asked_counter) AS (VALUES {})
-         UPDATE sessions SET counter = counter + 1, rotated_at = $1, idle_expires_at = $2,
+         UPDATE sessions SET counter = counter + 1, rotated_at = $1,
+           idle_expires_at = CASE WHEN aal >= {AAL2} THEN $5 ELSE $2 END,
            refresh_tat = CASE WHEN refresh_tat > $1 THEN refresh_tat ELSE $1 END + $3
          FROM asked
          WHERE sessions.id = asked_id AND counter = asked_counter AND revoked_at IS NULL AND expires_at > $1
            AND idle_expires_at > $1 AND refresh_tat <= $4
-           AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id AND a.disabled_at IS NULL)
+           AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id AND a.disabled_at IS NULL
+             AND a.deletion_due_at IS NULL)
          RETURNING *,
            (SELECT a.email FROM accounts a WHERE a.id = sessions.account_id) AS account_email,
-           (SELECT a.email_verified_at FROM accounts a WHERE a.id = sessions.account_id) AS account_verified",
+           (SELECT a.email_verified_at FROM accounts a WHERE a.id = sessions.account_id) AS account_verified,
+           (SELECT a.recovering_until FROM accounts a WHERE a.id = sessions.account_id) AS account_recovering",
         rows.join(", ")
     );
     Statement::from_sql_and_values(engine, sql, values)
@@ -178,6 +188,7 @@ impl Renewed {
             session: session::Model::from_query_result(row, "")?,
             email: row.try_get("", "account_email")?,
             email_verified_at: row.try_get("", "account_verified")?,
+            recovering_until: row.try_get("", "account_recovering")?,
         })
     }
 }
@@ -202,6 +213,7 @@ async fn explain(
         || session.expires_at <= now
         || session.idle_expires_at <= now
         || account.disabled_at.is_some()
+        || account.deletion_due_at.is_some()
     {
         return Ok(invalid);
     }
@@ -209,12 +221,17 @@ async fn explain(
         let free = session.refresh_tat.0 + terms.cost - terms.burst;
         return Ok(Err(Error::RateLimited(Timestamp(free).since(now))));
     }
+    // The last one before a step-up: whoever shows it gets nothing of what was proved since, and has stolen nothing.
+    if token.counter + 1 == session.counter && session.auth_time == session.rotated_at {
+        return Ok(invalid);
+    }
     if token.counter + 1 == session.counter && now.since(session.rotated_at) <= terms.grace {
         about(repeated, &session).write(db).await?;
         return Ok(Ok(Renewed {
             session,
             email: account.email,
             email_verified_at: account.email_verified_at,
+            recovering_until: account.recovering_until,
         }));
     }
     // Ours, authentic, and replaced before: somebody else has a copy, and there is no telling who.

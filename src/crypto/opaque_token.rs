@@ -1,4 +1,5 @@
-//! Tokens that travel in mailed links: 256 random bits, of which the database keeps only a hash.
+//! Tokens that mean nothing by themselves, such as those in mailed links: 256 random bits, of which the database keeps only
+//! a hash.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,11 +8,11 @@ use zeroize::ZeroizeOnDrop;
 
 use crate::entropy::Entropy;
 
-/// A mailed token. Its text is a credential.
+/// A token of ours. Its text is a credential.
 #[derive(ZeroizeOnDrop)]
-pub struct LinkToken([u8; 32]);
+pub struct OpaqueToken([u8; 32]);
 
-impl LinkToken {
+impl OpaqueToken {
     #[must_use]
     pub fn generate(entropy: Entropy) -> Self {
         Self(entropy.bytes())
@@ -25,7 +26,7 @@ impl LinkToken {
         (length == token.len()).then_some(Self(token))
     }
 
-    /// The form for the link: 43 characters of base64url.
+    /// The form for whoever is to hold it: 43 characters of base64url.
     #[must_use]
     pub fn expose(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
@@ -44,11 +45,11 @@ mod tests {
 
     #[test]
     fn only_the_whole_token_is_the_token() {
-        let token = LinkToken::generate(Entropy);
+        let token = OpaqueToken::generate(Entropy);
         let text = token.expose();
-        assert_eq!(LinkToken::parse(&format!(" {text}\n")).map(|read| read.hash()), Some(token.hash()));
+        assert_eq!(OpaqueToken::parse(&format!(" {text}\n")).map(|read| read.hash()), Some(token.hash()));
         for altered in [&text[1..], &text[..42], &format!("{text}A"), &format!("{text}="), "", "é"] {
-            assert!(LinkToken::parse(altered).is_none(), "{altered}");
+            assert!(OpaqueToken::parse(altered).is_none(), "{altered}");
         }
     }
 }

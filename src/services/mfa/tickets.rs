@@ -1,0 +1,191 @@
+//! Tickets: what somebody holds between the right password and the second factor. Bound to account and password, good for a
+//! few answers and a few minutes, used once.
+
+use std::time::Duration;
+
+use entities::{MfaTicketId, Timestamp, account, mfa_ticket};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait,
+    IntoActiveModel, QueryFilter,
+};
+use sha2::{Digest, Sha256};
+
+use super::super::audit::{Action, Actor, Event};
+use super::super::limits::Limit;
+use super::super::sessions::SignedIn;
+use super::super::sessions::means::Means;
+use super::super::{Error, Origin, Services};
+use super::{Method, lock};
+use crate::crypto::opaque_token::OpaqueToken;
+use crate::plugins::mail::NoticeEvent;
+
+/// Wrong answers that end a ticket.
+const ANSWERS: i32 = 5;
+
+/// What is left to do of a sign-in.
+#[derive(Debug, Clone)]
+pub struct Challenge {
+    pub ticket: String,
+    pub expires_at: Timestamp,
+    pub methods: Vec<Method>,
+}
+
+/// A ticket that may be answered, its account locked.
+pub(in super::super) struct Ticket {
+    pub id: MfaTicketId,
+    pub account: account::Model,
+    /// Answers tried with it, this one included.
+    pub attempts: i32,
+}
+
+impl Services {
+    /// A ticket for somebody who has given the right password of an account with a second factor.
+    pub(in super::super) async fn challenge(
+        &self,
+        account: &account::Model,
+        rehashed: Option<String>,
+        origin: &Origin,
+    ) -> Result<Challenge, Error> {
+        let token = OpaqueToken::generate(self.sources.entropy);
+        let now = self.sources.now();
+        let hash = rehashed.as_ref().unwrap_or(&account.password_hash.0);
+        let row = mfa_ticket::Model {
+            id: self.sources.id(),
+            account_id: account.id,
+            token_hash: token.hash(),
+            password_tag: password_tag(hash),
+            attempts: 0,
+            created_at: now,
+            expires_at: now + Duration::from_secs(self.config.tokens.ticket_seconds),
+            used_at: None,
+        };
+        let expires_at = row.expires_at;
+        let mut records = vec![
+            self.audit(Event::new(Action::SecondFactorAsked, Actor::Anonymous(origin)).account(account.id)),
+        ];
+        if rehashed.is_some() {
+            records.push(
+                self.audit(
+                    Event::new(Action::PasswordRehashed, Actor::Anonymous(origin)).account(account.id),
+                ),
+            );
+        }
+        let (id, proven) = (account.id, account.password_hash.clone());
+        self.db
+            .write::<_, Error, _>(move |transaction| {
+                Box::pin(async move {
+                    if let Some(hash) = rehashed {
+                        account::Entity::update_many()
+                            .col_expr(account::Column::PasswordHash, Expr::value(hash))
+                            .filter(account::Column::Id.eq(id))
+                            .filter(account::Column::PasswordHash.eq(proven))
+                            .exec(transaction)
+                            .await?;
+                    }
+                    let row = row.into_active_model().reset_all();
+                    mfa_ticket::Entity::insert(row).exec_without_returning(transaction).await?;
+                    for record in records {
+                        record.write(transaction).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        let methods = self.factors_of(account.id).await?.methods();
+        Ok(Challenge { ticket: token.expose(), expires_at, methods })
+    }
+
+    /// Counts an answer against the account and the address, before anything is looked at. A new ticket does not start the
+    /// account's count anew.
+    pub(in super::super) async fn admit_answer(
+        &self,
+        ticket: &OpaqueToken,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        let found = find(self.db.reader(), &ticket.hash()).await?.ok_or(Error::InvalidTicket)?;
+        let limits = &self.config.limits;
+        self.admit(vec![
+            Limit::address("mfa", origin.ip, limits.login_per_address),
+            Limit::subject("mfa", &found.account_id.to_string(), limits.mfa_per_account),
+        ])
+        .await
+    }
+
+    /// Takes a ticket for one answer, inside the transaction that checks it.
+    pub(in super::super) async fn take_ticket(
+        &self,
+        db: &DatabaseTransaction,
+        ticket: &OpaqueToken,
+    ) -> Result<Ticket, Error> {
+        let now = self.sources.now();
+        let row = find(db, &ticket.hash()).await?.ok_or(Error::InvalidTicket)?;
+        let account = lock(db, row.account_id).await?.ok_or(Error::InvalidTicket)?;
+        let counted = mfa_ticket::Entity::update_many()
+            .col_expr(mfa_ticket::Column::Attempts, Expr::col(mfa_ticket::Column::Attempts).add(1))
+            .filter(mfa_ticket::Column::Id.eq(row.id))
+            .filter(mfa_ticket::Column::UsedAt.is_null())
+            .filter(mfa_ticket::Column::ExpiresAt.gt(now))
+            .filter(mfa_ticket::Column::Attempts.lt(ANSWERS))
+            .exec_with_returning(db)
+            .await?;
+        // The password that was proved may have been changed since.
+        let Some(counted) =
+            counted.first().filter(|row| row.password_tag == password_tag(&account.password_hash.0))
+        else {
+            return Err(Error::InvalidTicket);
+        };
+        Ok(Ticket { id: row.id, account, attempts: counted.attempts })
+    }
+
+    /// The ticket and the second factor were good: begins the session.
+    pub(in super::super) async fn open_by_ticket(
+        &self,
+        db: &DatabaseTransaction,
+        ticket: Ticket,
+        means: Means,
+        remember: bool,
+        origin: &Origin,
+    ) -> Result<SignedIn, Error> {
+        mfa_ticket::Entity::update_many()
+            .col_expr(mfa_ticket::Column::UsedAt, Expr::value(self.sources.now()))
+            .filter(mfa_ticket::Column::Id.eq(ticket.id))
+            .exec(db)
+            .await?;
+        let remember = remember && means != Means::RecoveryCode;
+        let token =
+            if remember { Some(self.remember_device(db, &ticket.account, origin).await?) } else { None };
+        let opening = self.opening(ticket.account, &[Means::Password, means], origin)?;
+        opening.with_device_token(token).write(db).await
+    }
+
+    /// A wrong answer: it is written down, and the owner hears of the last one that a ticket allows.
+    pub(in super::super) async fn refuse_answer(
+        &self,
+        db: &DatabaseTransaction,
+        ticket: &Ticket,
+        method: &'static str,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        self.audit(
+            Event::new(Action::SecondFactorFailed, Actor::Anonymous(origin))
+                .account(ticket.account.id)
+                .detail(serde_json::json!({ "method": method })),
+        )
+        .write(db)
+        .await?;
+        if ticket.attempts >= ANSWERS {
+            self.notice(&ticket.account, NoticeEvent::SuspiciousSignIn, origin)?.write(db).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn find(db: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<mfa_ticket::Model>, DbErr> {
+    mfa_ticket::Entity::find().filter(mfa_ticket::Column::TokenHash.eq(hash.to_vec())).one(db).await
+}
+
+/// The same for the same stored hash, and nothing that could be guessed with.
+fn password_tag(stored: &str) -> Vec<u8> {
+    Sha256::new().chain_update("mfa ticket").chain_update(stored).finalize()[..16].to_vec()
+}

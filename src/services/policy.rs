@@ -1,0 +1,171 @@
+//! What a way of being signed in is good for: one evaluator for every route. A route demands a level, a fresh proof or an
+//! identity; the answer is yes, or exactly what is missing (RFC 9470).
+
+use std::fmt;
+use std::time::Duration;
+
+use entities::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::sessions::Caller;
+use super::{Error, Services};
+
+/// NIST SP 800-63B level of one factor.
+pub const AAL1: i16 = 1;
+/// NIST SP 800-63B level of two factors, or of a passkey that verifies its user.
+pub const AAL2: i16 = 2;
+
+/// What a route demands of whoever calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Requirement {
+    /// How well the person must have signed in (NIST SP 800-63B): 1 or 2.
+    pub aal: i16,
+    /// Seconds since the person last proved to be there, at most.
+    pub max_age: Option<u64>,
+    /// How well it must be known who the person is (NIST SP 800-63A): 0, 1 or 2.
+    pub ial: i16,
+    /// The account's best level: two factors as soon as it has a second one.
+    #[serde(skip)]
+    pub best: bool,
+}
+
+impl Requirement {
+    /// Whoever is signed in.
+    pub const SIGNED_IN: Self = Self { aal: AAL1, max_age: None, ial: 0, best: false };
+
+    /// For changes to what an account is protected by.
+    #[must_use]
+    pub fn recent(max_age: u64) -> Self {
+        Self { aal: AAL1, max_age: Some(max_age), ial: 0, best: true }
+    }
+
+    /// Both demands in one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            aal: self.aal.max(other.aal),
+            max_age: [self.max_age, other.max_age].into_iter().flatten().min(),
+            ial: self.ial.max(other.ial),
+            best: self.best || other.best,
+        }
+    }
+}
+
+/// How a caller stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The level that the access token states.
+    pub aal: i16,
+    /// Whether a second factor was proved, whatever it counts for.
+    pub two_factors: bool,
+    pub ial: i16,
+    pub auth_time: Timestamp,
+    /// Whether the account has a second factor.
+    pub second_factor: bool,
+    /// Whether the account was recovered of late, so that it counts as aal 1.
+    pub recovering: bool,
+}
+
+impl Standing {
+    /// What is missing to meet `demand`.
+    pub fn meet(&self, demand: &Requirement, now: Timestamp) -> Result<(), Shortfall> {
+        // A token from before the recovery says more than the account is good for now.
+        let aal = if self.recovering { self.aal.min(AAL1) } else { self.aal };
+        // Whoever has just recovered with two factors could not otherwise replace the one that was lost.
+        let at_best = !self.second_factor || aal >= AAL2 || (self.recovering && self.two_factors);
+        let level = demand.aal.max(if demand.best && !at_best { AAL2 } else { 0 });
+        let shortfall = Shortfall {
+            aal: (aal < demand.aal || (demand.best && !at_best)).then_some(level),
+            ial: (self.ial < demand.ial).then_some(demand.ial),
+            max_age: demand
+                .max_age
+                .filter(|seconds| now.since(self.auth_time) > Duration::from_secs(*seconds)),
+            second_factor: self.second_factor,
+            recovering: self.recovering,
+        };
+        if shortfall.is_nothing() { Ok(()) } else { Err(shortfall) }
+    }
+}
+
+/// What is missing, and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortfall {
+    pub aal: Option<i16>,
+    pub ial: Option<i16>,
+    /// Seconds that a proof may be old.
+    pub max_age: Option<u64>,
+    second_factor: bool,
+    recovering: bool,
+}
+
+impl Shortfall {
+    /// The account has a second factor, and nothing less will do.
+    #[must_use]
+    pub fn second_factor() -> Self {
+        Self { aal: Some(AAL2), ial: None, max_age: None, second_factor: true, recovering: false }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.aal.is_none() && self.ial.is_none() && self.max_age.is_none()
+    }
+
+    /// The missing levels, as an Authentication Context Class Reference.
+    #[must_use]
+    pub fn acr_values(&self) -> Option<String> {
+        let aal = self.aal.map(|level| format!("aal{level}"));
+        let ial = self.ial.map(|level| format!("ial{level}"));
+        match (aal, ial) {
+            (Some(aal), Some(ial)) => Some(format!("{aal}+{ial}")),
+            (aal, ial) => aal.or(ial),
+        }
+    }
+
+    /// Whether proving more can help: not without a second factor, nor while a recovery caps the level.
+    #[must_use]
+    pub fn can_step_up(&self) -> bool {
+        (self.max_age.is_some() || self.aal.is_some())
+            && (self.aal.is_none() || (self.second_factor && !self.recovering))
+    }
+}
+
+/// In words that a client can act on.
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.aal, self.max_age) {
+            (Some(_), _) if self.recovering => f.write_str(
+                "The account was recovered recently and counts as aal1 for a while. Try again later.",
+            )?,
+            (Some(_), _) if !self.second_factor => {
+                f.write_str("Two factors are needed. Add a second factor first, then sign in with it.")?;
+            }
+            (Some(_), _) => f.write_str("Two factors are needed. Step up with the second factor.")?,
+            (None, Some(seconds)) => write!(
+                f,
+                "A sign-in within the last {seconds} seconds is needed. Step up with the password or the second factor."
+            )?,
+            (None, None) => {}
+        }
+        match self.ial {
+            Some(_) if self.aal.is_some() || self.max_age.is_some() => {
+                f.write_str(" A verified identity is needed as well.")
+            }
+            Some(_) => f.write_str("A verified identity is needed. Complete a verification, then refresh."),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Services {
+    /// The one place where it is decided whether a caller may go on.
+    pub fn permit(&self, caller: &Caller, demand: &Requirement) -> Result<(), Error> {
+        let now = self.sources.now();
+        caller.standing(now).meet(demand, now).map_err(Error::InsufficientAuthentication)
+    }
+
+    /// The demand of routes that change what an account is protected by.
+    #[must_use]
+    pub fn recent(&self) -> Requirement {
+        Requirement::recent(self.config.assurance.recent_seconds)
+    }
+}

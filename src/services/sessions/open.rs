@@ -1,0 +1,275 @@
+//! The one door behind which a session begins, whichever way the person came.
+
+use std::time::Duration;
+
+use entities::{Timestamp, account, seen_device, session};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter, Statement,
+    Value,
+};
+
+use super::super::audit::{Action, Actor, Event, Record};
+use super::super::outbox::Message;
+use super::super::policy::AAL2;
+use super::super::{Error, Origin, Services};
+use super::means::{Means, Proof};
+use super::{SignedIn, insert};
+use crate::device;
+use crate::plugins::mail::{Mail, NoticeEvent};
+
+/// NIST SP 800-63B-4, 2.2.3: a session at aal 2 as a whole, and without activity.
+const NIST_OVERALL: Duration = Duration::from_secs(24 * 3600);
+const NIST_IDLE: Duration = Duration::from_secs(3600);
+
+/// A session that is about to begin: rows to write, and what to answer when they are written.
+pub(in super::super) struct Opening {
+    pub account: account::Model,
+    pub session: session::Model,
+    /// A hash of the same password at today's cost.
+    pub rehashed: Option<String>,
+    seen: seen_device::Model,
+    records: Vec<Record>,
+    new_device: Message,
+    deletion_cancelled: Option<(Record, Message)>,
+    sessions_per_account: u64,
+    signed_in: SignedIn,
+}
+
+impl Services {
+    /// Prepares a session for the owner of an account, who has just proved to be there. What must hold of the account is
+    /// asked here, so that no way in can forget it.
+    pub(in super::super) fn opening(
+        &self,
+        account: account::Model,
+        means: &[Means],
+        origin: &Origin,
+    ) -> Result<Opening, Error> {
+        self.may_sign_in(&account)?;
+        let now = self.sources.now();
+        let session = self.new_session(&account, means, origin);
+        let tokens = self.tokens(&session, account.recovering_until)?;
+        let mut records = vec![
+            self.audit(
+                Event::new(Action::SessionCreated, Actor::Account(origin))
+                    .account(account.id)
+                    .session(session.id, session.aal)
+                    .detail(serde_json::json!({ "amr": session.amr })),
+            ),
+        ];
+        if means.contains(&Means::RecoveryCode) {
+            records.push(
+                self.audit(
+                    Event::new(Action::RecoveryCodeUsed, Actor::Account(origin))
+                        .account(account.id)
+                        .session(session.id, session.aal),
+                ),
+            );
+        }
+        let deletion_cancelled = match account.deletion_due_at {
+            None => None,
+            Some(_) => Some((
+                self.audit(
+                    Event::new(Action::DeletionCancelled, Actor::Account(origin))
+                        .account(account.id)
+                        .session(session.id, session.aal),
+                ),
+                self.mail(
+                    Some(account.id),
+                    &account.email,
+                    origin.language(account.locale.as_deref()),
+                    Mail::DeletionCancelled,
+                )?,
+            )),
+        };
+        let new_device = self.notice(&account, NoticeEvent::NewDevice, origin)?;
+        let signed_in = SignedIn {
+            account: account.id,
+            email: account.email.clone(),
+            email_verified_at: account.email_verified_at,
+            tokens,
+            device_token: None,
+        };
+        Ok(Opening {
+            seen: seen_device::Model {
+                account_id: account.id,
+                fingerprint: device::fingerprint(account.id, origin.user_agent.as_deref(), origin.ip),
+                first_seen_at: now,
+                last_seen_at: now,
+            },
+            account,
+            session,
+            rehashed: None,
+            records,
+            new_device,
+            deletion_cancelled,
+            sessions_per_account: self.config.tokens.sessions_per_account,
+            signed_in,
+        })
+    }
+
+    /// A session row for somebody who has just proved to be the owner.
+    fn new_session(&self, account: &account::Model, means: &[Means], origin: &Origin) -> session::Model {
+        let now = self.sources.now();
+        let recovering = account.recovering_until.is_some_and(|until| until > now);
+        let proof = Proof::of(means);
+        let proof = if recovering { proof.capped() } else { proof };
+        let (expires_at, idle_expires_at) = self.lifetimes(proof.aal, now);
+        session::Model {
+            id: self.sources.id(),
+            account_id: account.id,
+            counter: 0,
+            rotated_at: now,
+            refresh_tat: now,
+            created_at: now,
+            expires_at,
+            idle_expires_at,
+            revoked_at: None,
+            revoked_reason: None,
+            aal: proof.aal,
+            amr: proof.amr,
+            auth_time: now,
+            ip: Some(origin.ip.to_string()),
+            user_agent: origin.user_agent.clone(),
+        }
+    }
+
+    /// When a session that begins at, or is raised to, this level ends: in any case, and without a refresh.
+    pub(super) fn lifetimes(&self, aal: i16, now: Timestamp) -> (Timestamp, Timestamp) {
+        let overall = Duration::from_secs(self.config.tokens.session_seconds);
+        let overall = if aal >= AAL2 && self.config.tokens.nist_lifetimes {
+            overall.min(NIST_OVERALL)
+        } else {
+            overall
+        };
+        (now + overall, now + self.idle(aal))
+    }
+
+    /// How long a session at this level may go without a refresh.
+    pub(super) fn idle(&self, aal: i16) -> Duration {
+        let idle = Duration::from_secs(self.config.tokens.session_idle_seconds);
+        if aal >= AAL2 && self.config.tokens.nist_lifetimes { idle.min(NIST_IDLE) } else { idle }
+    }
+}
+
+impl Opening {
+    /// Begins the session, unless the account is no longer what it was when the proof was checked: disabled, deleted, with
+    /// another password or other factors. Hashing takes long enough for all of that.
+    pub async fn write(self, db: &DatabaseTransaction) -> Result<SignedIn, Error> {
+        let now = self.session.created_at;
+        let changes_account = self.rehashed.is_some() || self.deletion_cancelled.is_some();
+        if !insert_if_unchanged(db, &self.session, &self.account, changes_account).await? {
+            return Err(Error::InvalidCredentials);
+        }
+        if changes_account {
+            let mut update = account::Entity::update_many().filter(account::Column::Id.eq(self.account.id));
+            if let Some(hash) = self.rehashed {
+                update = update.col_expr(account::Column::PasswordHash, Expr::value(hash));
+            }
+            update = update.col_expr(account::Column::DeletionDueAt, Expr::value(None::<Timestamp>));
+            update.exec(db).await?;
+        }
+        if let Some((record, mail)) = self.deletion_cancelled {
+            record.write(db).await?;
+            mail.write(db).await?;
+        }
+        end_beyond(db, &self.session, self.sessions_per_account, now).await?;
+        if is_new_device(db, &self.seen).await? {
+            self.new_device.write(db).await?;
+        }
+        Record::write_all(self.records, db).await?;
+        Ok(self.signed_in)
+    }
+
+    /// Begins the session of an account that this very transaction has made.
+    pub async fn write_first(self, db: &DatabaseTransaction) -> Result<SignedIn, Error> {
+        insert(db, self.session).await?;
+        is_new_device(db, &self.seen).await?;
+        Record::write_all(self.records, db).await?;
+        Ok(self.signed_in)
+    }
+
+    #[must_use]
+    pub fn with(mut self, record: Record) -> Self {
+        self.records.push(record);
+        self
+    }
+
+    #[must_use]
+    pub fn with_device_token(mut self, token: Option<String>) -> Self {
+        self.signed_in.device_token = token;
+        self
+    }
+}
+
+/// The lock on PostgreSQL makes a change of the account wait until the session is there for it to end. Whoever goes on to
+/// change the account takes the lock for that at once: two who share it would wait for each other.
+async fn insert_if_unchanged(
+    db: &DatabaseTransaction,
+    session: &session::Model,
+    proven: &account::Model,
+    changes_account: bool,
+) -> Result<bool, DbErr> {
+    let lock = match (db.get_database_backend(), changes_account) {
+        (DbBackend::Postgres, true) => "FOR NO KEY UPDATE",
+        (DbBackend::Postgres, false) => "FOR SHARE",
+        _ => "",
+    };
+    let sql = format!(
+        "INSERT INTO sessions (id, account_id, counter, rotated_at, refresh_tat, created_at, expires_at,
+           idle_expires_at, aal, amr, auth_time, ip, user_agent)
+         SELECT $1, a.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM accounts a
+         WHERE a.id = $2 AND a.disabled_at IS NULL AND a.password_hash = $14
+           AND a.second_factor_at IS NOT DISTINCT FROM $15
+           AND (a.deletion_due_at IS NULL OR a.deletion_due_at > $6) {lock}"
+    );
+    let session = session.clone();
+    let values: [Value; 15] = [
+        session.id.into(),
+        session.account_id.into(),
+        session.counter.into(),
+        session.rotated_at.into(),
+        session.refresh_tat.into(),
+        session.created_at.into(),
+        session.expires_at.into(),
+        session.idle_expires_at.into(),
+        session.aal.into(),
+        session.amr.into(),
+        session.auth_time.into(),
+        session.ip.into(),
+        session.user_agent.into(),
+        proven.password_hash.clone().into(),
+        proven.second_factor_at.into(),
+    ];
+    let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends sessions that the account has beyond its number: those refreshed longest ago.
+async fn end_beyond(
+    db: &DatabaseTransaction,
+    session: &session::Model,
+    count: u64,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let sql = "UPDATE sessions SET revoked_at = $1, revoked_reason = 'too_many_sessions' WHERE id IN (
+           SELECT id FROM sessions WHERE account_id = $2 AND id <> $3 AND revoked_at IS NULL AND expires_at > $1
+             AND idle_expires_at > $1 ORDER BY rotated_at DESC, id DESC LIMIT 1000 OFFSET $4)";
+    let others = i64::try_from(count.saturating_sub(1)).unwrap_or(i64::MAX);
+    let values: [Value; 4] = [now.into(), session.account_id.into(), session.id.into(), others.into()];
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await.map(drop)
+}
+
+/// Remembers the device; answers whether the account has been used before, but never from it.
+async fn is_new_device(db: &DatabaseTransaction, seen: &seen_device::Model) -> Result<bool, DbErr> {
+    let sql = "INSERT INTO seen_devices (account_id, fingerprint, first_seen_at, last_seen_at) VALUES ($1, $2, $3, $3)
+         ON CONFLICT (account_id, fingerprint) DO UPDATE SET last_seen_at = excluded.last_seen_at
+         RETURNING first_seen_at, EXISTS (SELECT 1 FROM seen_devices o
+           WHERE o.account_id = $1 AND o.fingerprint <> $2) AS others";
+    let values: [Value; 3] =
+        [seen.account_id.into(), seen.fingerprint.clone().into(), seen.first_seen_at.into()];
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    let Some(row) = db.query_one_raw(statement).await? else { return Ok(false) };
+    let first_seen_at: Timestamp = row.try_get("", "first_seen_at")?;
+    Ok(first_seen_at == seen.first_seen_at && row.try_get("", "others")?)
+}
