@@ -29,5 +29,6 @@ mod requests;
 mod retention;
 mod sessions;
 mod shutdown;
+mod signing_keys;
 mod step_up;
 mod well_known;
