@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{App, Client, Engine, Mail, PASSWORD, User};
+use crate::support::{App, Client, Mail, PASSWORD, User};
 
 const OTHER: &str = "a password of somebody else";
 const GERMAN: &str = "fr-CH, de-AT;q=0.9, en;q=0.8";
