@@ -12,6 +12,7 @@
 //! - [`db`]: the doors to the database: pooled reads, grouped writes, batches
 //! - [`telemetry`]: logs and metrics, labelled by operation id
 //! - [`templates`]: mails and pages, inside the binary
+//! - [`locale`]: the languages that people are written to in
 //! - [`files`], [`secret`]: files and texts that others must not see
 //! - [`clock`], [`entropy`]: time, ids and randomness
 //! - [`device`]: what a request tells of the device that it comes from
@@ -25,6 +26,7 @@ pub mod db;
 pub mod device;
 pub mod entropy;
 pub mod files;
+pub mod locale;
 pub mod plugins;
 pub mod secret;
 pub mod server;

@@ -18,6 +18,7 @@ use crate::api::demands::Demands;
 use crate::api::methods::Methods;
 use crate::api::payload::{BodyLimits, Rejection};
 use crate::api::problem::{Code, Fault, Problem};
+use crate::locale::Locale;
 use crate::services::{Error, Origin, Services};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -116,6 +117,7 @@ impl<E> Edge<E> {
             user_agent,
             request_id: given
                 .map_or_else(|| self.services.sources.id::<uuid::Uuid>().to_string(), str::to_owned),
+            locale: request.header(header::ACCEPT_LANGUAGE).and_then(Locale::negotiate),
         }
     }
 

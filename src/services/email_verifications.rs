@@ -15,6 +15,7 @@ use super::outbox::Message;
 use super::sessions::Caller;
 use super::{Error, Origin, Services};
 use crate::crypto::opaque_token::OpaqueToken;
+use crate::locale::Locale;
 use crate::plugins::mail::Mail;
 
 /// How long a completed verification can still be asked about.
@@ -49,6 +50,7 @@ impl Services {
         &self,
         account: AccountId,
         email: &str,
+        locale: Option<Locale>,
     ) -> Result<(email_verification::Model, Message), Error> {
         let token = OpaqueToken::generate(self.sources.entropy);
         let now = self.sources.now();
@@ -63,8 +65,8 @@ impl Services {
             superseded_at: None,
         };
         let link = format!("{}/verify-email?token={}", self.config.public_url(), token.expose());
-        let mail =
-            self.mail(Some(account), email, Mail::VerifyEmail { link, expires_in: lifetime.as_secs() })?;
+        let mail = Mail::VerifyEmail { link, expires_in: lifetime.as_secs() };
+        let mail = self.mail(Some(account), email, locale, mail)?;
         Ok((row, mail))
     }
 
@@ -123,7 +125,8 @@ impl Services {
             .one(self.db.reader())
             .await?;
         let Some(account) = waiting else { return Ok(()) };
-        let (row, mail) = self.new_verification(account.id, &account.email)?;
+        let language = origin.language(account.locale.as_deref());
+        let (row, mail) = self.new_verification(account.id, &account.email, language)?;
         let now = self.sources.now();
         let record =
             self.audit(Event::new(Action::VerificationSent, Actor::Anonymous(origin)).account(account.id));

@@ -25,6 +25,7 @@ use crate::crypto::password::{Hasher, HashingParams};
 use crate::crypto::root_key::RootKey;
 use crate::crypto::seal::Sealer;
 use crate::db::{Batcher, Db};
+use crate::locale::Locale;
 
 pub use error::Error;
 
@@ -50,6 +51,17 @@ pub struct Origin {
     pub ip: IpAddr,
     pub user_agent: Option<String>,
     pub request_id: String,
+    /// The language that the client asks for. Requests in outboxes of older releases have none.
+    #[serde(default)]
+    pub locale: Option<Locale>,
+}
+
+impl Origin {
+    /// The language to write to an account in: its own, else the one that the client asks for.
+    #[must_use]
+    pub fn language(&self, own: Option<&str>) -> Option<Locale> {
+        own.and_then(|tag| tag.parse().ok()).or(self.locale)
+    }
 }
 
 impl Services {

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::{Error, Origin, Services};
 use crate::crypto::seal::Sealer;
+use crate::locale::Locale;
 use crate::plugins::mail::{Mail, SEND_TIMEOUT, SendError, Transport, compose};
 
 /// How long a worker has a message to itself. Longer than a transport may take to give up.
@@ -39,13 +40,13 @@ enum Content {
     Mail {
         to: String,
         mail: Mail,
+        /// Those of older releases have none.
+        #[serde(default)]
+        locale: Locale,
     },
     /// Whether there is anything to send is found out by the worker, so that the request that asked for it takes the
     /// same time either way.
-    ResendVerification {
-        email_key: String,
-        origin: Origin,
-    },
+    ResendVerification { email_key: String, origin: Origin },
 }
 
 /// Writes messages and wakes the worker.
@@ -86,10 +87,18 @@ impl Outbox {
 }
 
 impl Services {
-    /// A mail to be written in the transaction that gives rise to it.
-    pub fn mail(&self, account: Option<AccountId>, to: &str, mail: Mail) -> Result<Message, Error> {
+    /// A mail to be written in the transaction that gives rise to it. `locale` is what is known of the language of its
+    /// reader.
+    pub fn mail(
+        &self,
+        account: Option<AccountId>,
+        to: &str,
+        locale: Option<Locale>,
+        mail: Mail,
+    ) -> Result<Message, Error> {
         let template = mail.template();
-        self.message(account, template, &Content::Mail { to: to.to_owned(), mail })
+        let content = Content::Mail { to: to.to_owned(), mail, locale: locale.unwrap_or_default() };
+        self.message(account, template, &content)
     }
 
     /// Another verification mail, if the address has an account that waits for one.
@@ -201,7 +210,7 @@ impl Services {
 
     async fn deliver(&self, transport: &Arc<dyn Transport>, message: outbox_message::Model) {
         let sent = match self.open(&message) {
-            Ok(Content::Mail { to, mail }) => match self.compose(&message, &to, &mail) {
+            Ok(Content::Mail { to, mail, locale }) => match self.compose(&message, &to, &mail, locale) {
                 Ok(mail) => transport.send(&mail).await,
                 Err(error) => Err(SendError { permanent: true, message: error }),
             },
@@ -265,11 +274,12 @@ impl Services {
         message: &outbox_message::Model,
         to: &str,
         mail: &Mail,
+        locale: Locale,
     ) -> Result<lettre::Message, String> {
         let from: Mailbox = self.config.mail_from.parse().map_err(|error| format!("mail_from: {error}"))?;
         // Stable, so that a copy sent after a crash is recognised as one.
         let message_id = format!("{}@{}", message.id, from.email.domain());
-        let rendered = mail.render(&self.config.product_name);
+        let rendered = mail.render(&self.config.product_name, locale);
         compose(&rendered, &from, to, &message_id, date(message.created_at))
             .map_err(|error| error.to_string())
     }

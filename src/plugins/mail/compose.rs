@@ -68,6 +68,11 @@ pub fn compose(
             HeaderName::new_from_ascii_str(TEMPLATE_HEADER),
             rendered.template.to_owned(),
         ))
+        // RFC 3282
+        .raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("Content-Language"),
+            rendered.locale.to_string(),
+        ))
         .multipart(
             MultiPart::alternative()
                 .boundary(BOUNDARY)
@@ -89,7 +94,7 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::plugins::mail::Mail;
+    use crate::{locale::Locale, plugins::mail::Mail};
 
     /// A verification mail for tests of the transports.
     pub(in crate::plugins::mail) fn sample(message_id: &str) -> Message {
@@ -97,13 +102,20 @@ pub(super) mod tests {
     }
 
     fn composed(to: &str, message_id: &str, product: &str) -> Result<Message, ComposeError> {
-        let mail = Mail::VerifyEmail {
-            link: "https://id.example.com/verify-email?token=lk_ev_0123456789".into(),
-            expires_in: 86_400,
-        };
+        message_of(&sample_mail().render(product, Locale::En), to, message_id)
+    }
+
+    fn message_of(mail: &Rendered, to: &str, message_id: &str) -> Result<Message, ComposeError> {
         let from = "Acme <no-reply@example.com>".parse().unwrap();
         let date = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_478_400);
-        compose(&mail.render(product), &from, to, message_id, date)
+        compose(mail, &from, to, message_id, date)
+    }
+
+    fn sample_mail() -> Mail {
+        Mail::VerifyEmail {
+            link: "https://id.example.com/verify-email?token=lk_ev_0123456789".into(),
+            expires_in: 86_400,
+        }
     }
 
     #[test]
@@ -117,6 +129,7 @@ pub(super) mod tests {
             "Date: Tue, 24 Nov 2026 00:00:00 +0000",
             "Auto-Submitted: auto-generated",
             "X-Latchkey-Template: verify_email",
+            "Content-Language: en",
             "MIME-Version: 1.0",
         ] {
             assert!(message.contains(&format!("{header}\r\n")), "{header} in {message}");
@@ -132,8 +145,12 @@ pub(super) mod tests {
         for to in ["ada@example.com\r\nBcc: eve@example.com", "ada@example.com, eve@example.com", "ada", ""] {
             assert!(matches!(composed(to, id, "Acme"), Err(ComposeError::Recipient)), "{to:?}");
         }
-        for product in ["Acme\r\nBcc: eve@example.com", "Acme\nX: y", "Ac\0me"] {
-            assert!(matches!(composed("ada@example.com", id, product), Err(ComposeError::Subject)));
+        for product in ["Acme\r\nBcc: eve@example.com", "Acme\nBcc: y", "Ac\0me"] {
+            let message = composed("ada@example.com", id, product).unwrap().formatted();
+            assert!(!String::from_utf8(message).unwrap().contains("\nBcc:"), "{product}");
+            let mut mail = sample_mail().render("Acme", Locale::En);
+            mail.subject = product.to_owned();
+            assert!(matches!(message_of(&mail, "ada@example.com", id), Err(ComposeError::Subject)));
         }
         for id in
             ["", "0199", "@example.com", "0199@", "a@b@c", "<0199@example.com>", "0199@example.com\r\nX: y"]

@@ -5,8 +5,8 @@ mod sign_up;
 
 use std::sync::Arc;
 
+use entities::account;
 use entities::session::RevocationReason;
-use entities::{Timestamp, account};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
@@ -16,7 +16,7 @@ use super::mfa::devices::forget_all;
 use super::sessions::{Caller, State, Which, revoke};
 use super::{Error, Origin, Services};
 use crate::crypto::password::{Password, check};
-use crate::plugins::mail::Mail;
+use crate::plugins::mail::NoticeEvent;
 
 pub use operate::Selector;
 pub use sign_up::{SignUp, SignedUp};
@@ -108,7 +108,7 @@ impl Services {
         }
         let hash = self.hasher.hash(new).await?;
         let now = self.sources.now();
-        let mail = self.mail(Some(account), &row.email, password_changed(now, origin))?;
+        let mail = self.notice(&row, NoticeEvent::PasswordChanged, origin)?;
         let record = self.audit(
             Event::new(Action::PasswordChanged, Actor::Account(origin))
                 .account(account)
@@ -140,8 +140,4 @@ impl Services {
         self.outbox.wake();
         Ok(())
     }
-}
-
-fn password_changed(at: Timestamp, origin: &Origin) -> Mail {
-    Mail::PasswordChanged { at: at.seconds(), ip: Some(origin.ip), recovery_link: None }
 }

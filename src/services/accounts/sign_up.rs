@@ -64,9 +64,9 @@ impl Services {
             updated_at: now,
         };
         let id = account.id;
-        let (verification, verify_mail) = self.new_verification(id, &request.email)?;
-        let exists_mail =
-            self.mail(None, &request.email, Mail::AccountExists { login_link: None, recovery_link: None })?;
+        let (verification, verify_mail) = self.new_verification(id, &request.email, origin.locale)?;
+        let exists_mail = Mail::AccountExists { login_link: None, recovery_link: None };
+        let exists_mail = self.mail(None, &request.email, origin.locale, exists_mail)?;
         let created = self.audit(Event::new(Action::AccountCreated, Actor::Anonymous(origin)).account(id));
         let mut repeated = self.audit(Event::new(Action::SignUpRepeated, Actor::Anonymous(origin)));
         let verified_only = self.config.require_verified_email;

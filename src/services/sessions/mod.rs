@@ -130,7 +130,7 @@ impl Services {
             device: device::name(origin.user_agent.as_deref()),
             recovery_link: None,
         };
-        self.mail(Some(account.id), &account.email, mail)
+        self.mail(Some(account.id), &account.email, origin.language(account.locale.as_deref()), mail)
     }
 }
 

@@ -74,7 +74,12 @@ impl Services {
                         .account(account.id)
                         .session(session.id, session.aal),
                 ),
-                self.mail(Some(account.id), &account.email, Mail::DeletionCancelled)?,
+                self.mail(
+                    Some(account.id),
+                    &account.email,
+                    origin.language(account.locale.as_deref()),
+                    Mail::DeletionCancelled,
+                )?,
             )),
         };
         let new_device = self.notice(&account, NoticeEvent::NewDevice, origin)?;

@@ -10,6 +10,7 @@ mod mail;
 mod node;
 pub mod process;
 pub mod smtp;
+mod totp;
 mod user;
 
 pub use app::App;
@@ -19,6 +20,7 @@ pub use database::{Database, Engine};
 pub use engines::On;
 pub use mail::{Mail, mailbox};
 pub use node::Node;
+pub use totp::Totp;
 pub use user::{PASSWORD, User};
 
 /// How clients reach every server under test, whatever its port: links and tokens name it.

@@ -39,7 +39,8 @@ impl User {
         user
     }
 
-    fn take(&mut self, answer: &Answer) {
+    /// Goes on with the tokens of an answer.
+    pub fn take(&mut self, answer: &Answer) {
         let session = &answer.json()["session"];
         self.access_token = text(&session["access_token"]);
         self.refresh_token = text(&session["refresh_token"]);
@@ -63,6 +64,13 @@ impl User {
 
     pub async fn change_password(&self, current: &str, new: &str) -> Answer {
         self.post("/auth/password", &json!({ "current_password": current, "new_password": new })).await
+    }
+
+    /// Proves the password once more, and goes on with the new tokens.
+    pub async fn step_up_with_password(&mut self) {
+        let body = json!({ "method": "password", "secret": self.password });
+        let answer = self.post("/auth/step-up", &body).await.assert_status(200);
+        self.take(&answer);
     }
 
     /// The claims of the access token.
