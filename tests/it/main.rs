@@ -21,6 +21,7 @@ mod mail;
 mod mfa;
 mod outages;
 mod parity;
+mod passkeys;
 mod problems;
 mod races;
 mod readme;

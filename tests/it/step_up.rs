@@ -141,11 +141,16 @@ async fn a_demand_on_what_is_no_operation_or_takes_no_token_stops_the_start() {
     for (operation, complaint) in [
         ("profile_read", "assurance.routes.profile_read: there is no such operation"),
         ("session_create", "assurance.routes.session_create: this operation takes no access token"),
-        ("email_verification_get", "assurance.routes.email_verification_get: this operation takes no access token"),
+        (
+            "email_verification_get",
+            "assurance.routes.email_verification_get: this operation takes no access token",
+        ),
     ] {
         let directory = tempfile::tempdir().unwrap();
-        let mut config = Config { listen: "127.0.0.1:0".into(), data_dir: directory.path().into(), ..Config::default() };
-        config.assurance.routes = [(operation.to_owned(), Requirement { aal: 2, ..Requirement::default() })].into();
+        let mut config =
+            Config { listen: "127.0.0.1:0".into(), data_dir: directory.path().into(), ..Config::default() };
+        config.assurance.routes =
+            [(operation.to_owned(), Requirement { aal: 2, ..Requirement::default() })].into();
         let error = Server::start(config, Sources::system()).await.err().unwrap();
         assert_eq!(error, complaint);
     }

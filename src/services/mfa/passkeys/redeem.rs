@@ -45,7 +45,7 @@ impl Services {
         if !is_meant(&answer.credential, account, alone) {
             return refused;
         }
-        let Some(verified) = self.verified(state, credential(&row)?, &answer.credential) else {
+        let Some(verified) = self.verified(&state, credential(&row)?, &answer.credential) else {
             return refused;
         };
         if verified.counter_is_stale && row.suspected_at.is_none() {
@@ -67,7 +67,7 @@ impl Services {
     /// The credential as it is after this answer; nothing if the answer is no good.
     fn verified(
         &self,
-        state: DiscoverableAuthentication,
+        state: &DiscoverableAuthentication,
         credential: Credential,
         answer: &PublicKeyCredential,
     ) -> Option<Verified> {
