@@ -2,7 +2,6 @@
 //! identity; the answer is yes, or exactly what is missing (RFC 9470).
 
 use std::fmt;
-use std::time::Duration;
 
 use entities::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -78,9 +77,10 @@ impl Standing {
         let shortfall = Shortfall {
             aal: (aal < demand.aal || (demand.best && !at_best)).then_some(level),
             ial: (self.ial < demand.ial).then_some(demand.ial),
-            max_age: demand
-                .max_age
-                .filter(|seconds| now.since(self.auth_time) > Duration::from_secs(*seconds)),
+            // Tokens count whole seconds.
+            max_age: demand.max_age.filter(|seconds| {
+                u64::try_from(now.seconds() - self.auth_time.seconds()).is_ok_and(|age| age > *seconds)
+            }),
             second_factor: self.second_factor,
             recovering: self.recovering,
         };
