@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::{App, Client, Database, Engine, Mail, Node, User, mailbox};
+use crate::support::{App, Authenticator, Client, Database, Engine, Mail, Node, User, assertion, mailbox};
 
 const EMAIL: &str = "canary.8c1f@example.com";
 const PASSWORD: &str = "canary password 7f3a 91b2";
@@ -82,6 +82,15 @@ async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String
     user.change_password(WRONG_PASSWORD, NEW_PASSWORD).await.assert_status(403);
     user.change_password(PASSWORD, NEW_PASSWORD).await.assert_status(200);
     client.post("/auth/signup", &credentials(NEW_PASSWORD)).await.assert_status(200);
+    let mut laptop = Authenticator::new();
+    let (_, codes) = user.add_passkey("Laptop", &mut laptop).await;
+    let mut liar = laptop.but(|it| it.challenge = Some("not JSON, \"and no challenge".into()));
+    client.login_with_passkey(&mut liar).await.assert_status(403);
+    let offer = client.challenge("/auth/login/passkey/options").await;
+    let answer = assertion(&mut laptop, &offer);
+    let signature = answer["credential"]["response"]["signature"].as_str().unwrap().to_owned();
+    let answer = client.post("/auth/login/passkey", &answer).await.assert_status(200);
+    let by_passkey = User::new(client.clone(), EMAIL, NEW_PASSWORD, &answer);
     user.logout().await.assert_status(200);
     user.profile().await.assert_status(401);
 
@@ -95,6 +104,10 @@ async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String
         ("the first refresh token", first.refresh_token),
         ("the access token", user.access_token.clone()),
         ("the refresh token", user.refresh_token.clone()),
+        ("a recovery code", codes[0].clone()),
+        ("the signature of a passkey", signature),
+        ("the access token by passkey", by_passkey.access_token.clone()),
+        ("the refresh token by passkey", by_passkey.refresh_token.clone()),
     ]
 }
 
@@ -122,6 +135,7 @@ on_both_engines! {
         let text = String::from_utf8_lossy(&log);
         assert!(text.contains("\"operation\":\"session_create\"") && text.contains("/verify-email"), "the log is one");
         assert_absent("the log", &log, &secrets);
+        assert!(!text.contains("\"level\":\"ERROR\""), "a wrong answer of a client is no error of the server");
         assert_absent("the log", &log, &[("the mail address", EMAIL), ("a query", "access_token=")]);
 
         for entry in std::fs::read_dir(database.directory.path()).unwrap() {
