@@ -184,9 +184,9 @@ struct AttestationResponse {
 pub struct RegistrationCredential {
     /// What the authenticator calls it
     id: CredentialId,
-    /// The kind of credential
+    /// The kind of credential: `public-key`
     #[oai(rename = "type")]
-    kind: PublicKeyCredentialType,
+    kind: Word,
     /// What the authenticator says
     response: AttestationResponse,
 }
@@ -212,9 +212,9 @@ struct AssertionResponse {
 pub struct AuthenticationCredential {
     /// What the authenticator calls it
     id: CredentialId,
-    /// The kind of credential
+    /// The kind of credential: `public-key`
     #[oai(rename = "type")]
-    kind: PublicKeyCredentialType,
+    kind: Word,
     /// What the authenticator says
     response: AssertionResponse,
 }
@@ -233,7 +233,7 @@ impl From<RegistrationCredential> for proto::RegisterPublicKeyCredential {
                 client_data_json: sent.response.client_data_json.0,
                 transports,
             },
-            type_: "public-key".to_owned(),
+            type_: sent.kind.to_string(),
             extensions: proto::RegistrationExtensionsClientOutputs::default(),
         }
     }
@@ -251,7 +251,7 @@ impl From<AuthenticationCredential> for proto::PublicKeyCredential {
                 user_handle: sent.response.user_handle.change().flatten().map(|handle| handle.0),
             },
             extensions: proto::AuthenticationExtensionsClientOutputs::default(),
-            type_: "public-key".to_owned(),
+            type_: sent.kind.to_string(),
         }
     }
 }
@@ -315,6 +315,10 @@ fn descriptor(id: Vec<u8>, transports: Option<Vec<proto::AuthenticatorTransport>
     }
 }
 
+fn public_key() -> Word {
+    Word::new("public-key")
+}
+
 fn sample<const MAX: usize>(length: u8) -> Base64Url<MAX> {
     Base64Url((1..=length).collect())
 }
@@ -361,7 +365,7 @@ impl Example for RegistrationCredential {
     fn example() -> Self {
         Self {
             id: sample(16),
-            kind: PublicKeyCredentialType::PublicKey,
+            kind: public_key(),
             response: AttestationResponse {
                 client_data_json: Base64Url(br#"{"type":"webauthn.create"}"#.to_vec()),
                 attestation_object: sample(32),
@@ -375,7 +379,7 @@ impl Example for AuthenticationCredential {
     fn example() -> Self {
         Self {
             id: sample(16),
-            kind: PublicKeyCredentialType::PublicKey,
+            kind: public_key(),
             response: AssertionResponse {
                 client_data_json: Base64Url(br#"{"type":"webauthn.get"}"#.to_vec()),
                 authenticator_data: sample(37),

@@ -84,8 +84,9 @@ async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String
     client.post("/auth/signup", &credentials(NEW_PASSWORD)).await.assert_status(200);
     let mut laptop = Authenticator::new();
     let (_, codes) = user.add_passkey("Laptop", &mut laptop).await;
-    let mut liar = laptop.but(|it| it.challenge = Some("not JSON, \"and no challenge".into()));
-    client.login_with_passkey(&mut liar).await.assert_status(403);
+    let mut broken = assertion(&mut laptop, &client.challenge("/auth/login/passkey/options").await);
+    broken["credential"]["response"]["authenticatorData"] = json!("AAAA");
+    client.post("/auth/login/passkey", &broken).await.assert_status(403);
     let offer = client.challenge("/auth/login/passkey/options").await;
     let answer = assertion(&mut laptop, &offer);
     let signature = answer["credential"]["response"]["signature"].as_str().unwrap().to_owned();

@@ -110,6 +110,11 @@ pub struct Word(String);
 const WORD: &str = "^[a-z0-9-]{1,32}$";
 
 impl Word {
+    /// A word of ours.
+    pub fn new(word: &'static str) -> Self {
+        Self(word.to_owned())
+    }
+
     /// The word as sent.
     pub fn as_str(&self) -> &str {
         &self.0

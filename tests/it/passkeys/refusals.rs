@@ -82,6 +82,11 @@ on_both_engines! {
             assert_refused(what, login(&app, &offer, &honest.clone().get(&offer["options"])).await);
             refused += 2;
         }
+        let offered = offer().await;
+        let mut password = honest.clone().get(&offered["options"]);
+        password["type"] = json!("password");
+        assert_refused("another kind", login(&app, &offered, &password).await);
+        refused += 1;
         for (what, mut other) in [
             ("an unknown passkey", Authenticator::new().but(|it| it.user_handle = honest.user_handle.clone())),
             ("another key", honest.with_other_key()),
@@ -145,6 +150,10 @@ on_both_engines! {
         let mut credential = Authenticator::new().create(&offer["options"]);
         credential["id"] = json!(base64url(&Authenticator::new().id));
         assert_refused("two names", add(&ada, &offer, &credential).await);
+        let offer = ada.challenge("/auth/passkeys/options").await;
+        let mut credential = Authenticator::new().create(&offer["options"]);
+        credential["type"] = json!("password");
+        assert_refused("another kind", add(&ada, &offer, &credential).await);
         for object in ["", "\u{a0}", "not CBOR at all"] {
             let offer = ada.challenge("/auth/passkeys/options").await;
             let mut credential = Authenticator::new().create(&offer["options"]);
@@ -182,7 +191,7 @@ on_both_engines! {
         app.anonymous().login_with_passkey(&mut laptop).await.assert_status(200);
         app.anonymous().login_with_passkey(&mut thief).await.assert_error(403, "passkey_refused");
         let refused = app.audit().await.into_iter().filter(|event| event.action == "passkey.refused").count();
-        assert_eq!(refused, 2 * (lies(&laptop).len() - 1) + 8);
+        assert_eq!(refused, 2 * (lies(&laptop).len() - 1) + 9);
     }
 
     async fn of_a_second_factor(app: App) {
@@ -291,7 +300,7 @@ on_both_engines! {
         let good = assertion(&mut laptop.but(|it| it.user_handle = Some("AAAA".into())), &offer);
         let long = "A".repeat(60_000);
         for (pointer, value, kind, path) in [
-            ("/credential/type", json!("password"), "enum", at(&["type"])),
+            ("/credential/type", json!("Public Key"), "string_pattern_mismatch", at(&["type"])),
             ("/credential/id", json!("a+b/"), "string_pattern_mismatch", at(&["id"])),
             ("/credential/id", json!(&long[..1365]), "string_too_long", at(&["id"])),
             ("/credential/response/signature", json!(7), "string_type", at(&["response", "signature"])),

@@ -15,7 +15,7 @@ use super::super::super::sessions::{Caller, SignedIn};
 use super::super::super::{Error, Origin, Services};
 use super::super::{lock, settle};
 use super::challenges::Ceremony;
-use super::{MOST, Offer, known, of_account, stored};
+use super::{KIND, MOST, Offer, known, of_account, stored};
 use crate::plugins::mail::NoticeEvent;
 
 /// A passkey that counts from now on.
@@ -127,7 +127,7 @@ impl Services {
         let passkey = self.relying_party().ok()?.finish_passkey_registration(answer, state).ok()?;
         let credential = Credential::from(passkey);
         // What the browser calls it must be what the authenticator calls it.
-        (credential.cred_id == answer.raw_id).then(|| Credential {
+        (credential.cred_id == answer.raw_id && answer.type_ == KIND).then(|| Credential {
             // A hint for the browser and nothing more, so that it may come unsigned.
             transports: answer.response.transports.clone().map(known),
             // Attestation is not demanded; certificates would be dead weight.

@@ -23,6 +23,9 @@ pub use manage::Registered;
 /// How many an account may have.
 const MOST: u64 = 20;
 
+/// What WebAuthn calls such credentials.
+const KIND: &str = "public-key";
+
 /// A challenge, and what the browser is to be told with it.
 #[derive(Debug, Clone)]
 pub struct Offer<T> {
@@ -90,11 +93,7 @@ fn allow(
 ) -> Result<PublicKeyCredentialRequestOptions, Error> {
     let allowed = rows.iter().map(|row| {
         let Credential { cred_id, transports, .. } = credential(row)?;
-        Ok(AllowCredentials {
-            type_: "public-key".to_owned(),
-            id: cred_id,
-            transports: transports.map(known),
-        })
+        Ok(AllowCredentials { type_: KIND.to_owned(), id: cred_id, transports: transports.map(known) })
     });
     Ok(PublicKeyCredentialRequestOptions {
         allow_credentials: allowed.collect::<Result<_, Error>>()?,

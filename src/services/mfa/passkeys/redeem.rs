@@ -18,7 +18,7 @@ use super::super::super::audit::{Action, Actor, Event};
 use super::super::super::sessions::means::Means;
 use super::super::super::{Error, Origin, Services};
 use super::challenges::Ceremony;
-use super::{Assertion, credential, stored};
+use super::{Assertion, KIND, credential, stored};
 use crate::plugins::mail::NoticeEvent;
 
 impl Services {
@@ -127,6 +127,7 @@ fn is_meant(answer: &PublicKeyCredential, account: &account::Model, must_name_ow
     };
     let client: Result<CollectedClientData, _> = serde_json::from_slice(&answer.response.client_data_json);
     owner
+        && answer.type_ == KIND
         && answer.id == BASE64_URL_SAFE_NO_PAD.encode(&answer.raw_id)
         && client.is_ok_and(|client| client.cross_origin != Some(true))
 }
