@@ -301,6 +301,7 @@ on_both_engines! {
         let long = "A".repeat(60_000);
         for (pointer, value, kind, path) in [
             ("/credential/type", json!("Public Key"), "string_pattern_mismatch", at(&["type"])),
+            ("/credential/id", json!("AAAAA"), "string_pattern_mismatch", at(&["id"])),
             ("/credential/id", json!("a+b/"), "string_pattern_mismatch", at(&["id"])),
             ("/credential/id", json!(&long[..1365]), "string_too_long", at(&["id"])),
             ("/credential/response/signature", json!(7), "string_type", at(&["response", "signature"])),
@@ -316,10 +317,6 @@ on_both_engines! {
             // It may be a credential: it is not repeated.
             assert!(path[1] == "challenge_id" || answer.json()["detail"][0]["input"].is_null(), "{answer:?}");
         }
-        // A length that base64 can't have is no mistake that a schema can state.
-        let mut body = good.clone();
-        body["credential"]["id"] = json!("AAAAA");
-        app.anonymous().post("/auth/login/passkey", &body).await.assert_violation("value_error", &["body"]);
         assert_refused("well-formed", app.anonymous().post("/auth/login/passkey", &good).await);
     }
 }
