@@ -191,14 +191,12 @@ impl Config {
             );
             return;
         };
-        if self.passkeys.rp_id.is_some() {
-            let plain = matches!(Host::parse(&rp_id), Ok(Host::Domain(domain)) if domain == rp_id);
-            demand(plain, "passkeys.rp_id: expected a domain such as example.com");
-            demand(
-                self.passkey_origins(&rp_id).iter().any(|origin| within(origin, &rp_id)),
-                "passkeys.rp_id: neither public_url nor one of passkeys.origins lies within this domain",
-            );
-        }
+        let plain = matches!(Host::parse(&rp_id), Ok(Host::Domain(domain)) if domain == rp_id);
+        demand(plain, "passkeys.rp_id: expected a domain such as example.com");
+        demand(
+            !plain || self.passkey_origins(&rp_id).iter().any(|origin| within(origin, &rp_id)),
+            "passkeys.rp_id: neither public_url nor one of passkeys.origins lies within this domain",
+        );
         for origin in &self.passkeys.origins {
             demand(
                 is_app(origin) || Url::parse(origin).is_ok_and(|url| is_secure_origin(&url, origin, &rp_id)),
