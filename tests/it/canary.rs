@@ -6,7 +6,9 @@ use std::path::Path;
 use entities::Timestamp;
 use serde_json::json;
 
-use crate::support::{App, Client, Database, Engine, Mail, Node, Totp, User, mailbox};
+use crate::support::{
+    App, Authenticator, Client, Database, Engine, Mail, Node, Totp, User, assertion, mailbox,
+};
 
 const EMAIL: &str = "canary.8c1f@example.com";
 const PASSWORD: &str = "canary password 7f3a 91b2";
@@ -115,6 +117,16 @@ async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String
     user.change_password(WRONG_PASSWORD, NEW_PASSWORD).await.assert_status(403);
     user.change_password(PASSWORD, NEW_PASSWORD).await.assert_status(200);
     client.post("/auth/signup", &credentials(NEW_PASSWORD)).await.assert_status(200);
+    let mut laptop = Authenticator::new();
+    user.add_passkey("Laptop", &mut laptop).await;
+    let mut broken = assertion(&mut laptop, &client.challenge("/auth/login/passkey/options").await);
+    broken["credential"]["response"]["authenticatorData"] = json!("AAAA");
+    client.post("/auth/login/passkey", &broken).await.assert_status(403);
+    let offer = client.challenge("/auth/login/passkey/options").await;
+    let answer = assertion(&mut laptop, &offer);
+    let signature = answer["credential"]["response"]["signature"].as_str().unwrap().to_owned();
+    let answer = client.post("/auth/login/passkey", &answer).await.assert_status(200);
+    let by_passkey = User::new(client.clone(), EMAIL, NEW_PASSWORD, &answer);
     user.logout().await.assert_status(200);
     user.profile().await.assert_status(401);
 
@@ -133,6 +145,9 @@ async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String
         ("a recovery code in groups", recovery_code),
         ("a ticket", ticket),
         ("a device token", device_token),
+        ("the signature of a passkey", signature),
+        ("the access token by passkey", by_passkey.access_token.clone()),
+        ("the refresh token by passkey", by_passkey.refresh_token.clone()),
     ]
 }
 
@@ -160,6 +175,7 @@ on_both_engines! {
         let text = String::from_utf8_lossy(&log);
         assert!(text.contains("\"operation\":\"session_create\"") && text.contains("/verify-email"), "the log is one");
         assert_absent("the log", &log, &secrets);
+        assert!(!text.contains("\"level\":\"ERROR\""), "a wrong answer of a client is no error of the server");
         assert_absent("the log", &log, &[("the mail address", EMAIL), ("a query", "access_token=")]);
 
         for entry in std::fs::read_dir(database.directory.path()).unwrap() {
