@@ -7,6 +7,7 @@ pub mod email_verifications;
 mod error;
 pub mod limits;
 pub mod outbox;
+mod passwords;
 pub mod reaper;
 pub mod sessions;
 pub mod signing_keys;
@@ -32,6 +33,7 @@ pub struct Services {
     pub hasher: Hasher,
     pub keys: Arc<signing_keys::Keyring>,
     pub outbox: outbox::Outbox,
+    breaches: Option<Arc<passwords::Breaches>>,
     sessions: Arc<Batcher<entities::SessionId, Option<Arc<sessions::State>>>>,
     refreshes: Arc<Batcher<sessions::Renewal, Option<sessions::Renewed>>>,
 }
@@ -51,9 +53,10 @@ impl Services {
         let hasher = Hasher::start(&hashing_params(&config), sources.entropy)?;
         let keys = signing_keys::Keyring::open(&config, &db, &sources, &root).await?;
         let outbox = outbox::Outbox::new(Sealer::new(&root, "outbox", sources.entropy));
+        let breaches = passwords::Breaches::configured(&config.passwords)?.map(Arc::new);
         let sessions = Arc::new(sessions::states(db.clone()));
         let refreshes = Arc::new(sessions::renewals(db.clone()));
-        Ok(Self { config, db, sources, hasher, keys: Arc::new(keys), outbox, sessions, refreshes })
+        Ok(Self { config, db, sources, hasher, keys: Arc::new(keys), outbox, breaches, sessions, refreshes })
     }
 }
 

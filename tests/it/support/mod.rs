@@ -7,8 +7,9 @@ mod database;
 #[macro_use]
 mod engines;
 mod mail;
-mod node;
+pub mod node;
 pub mod process;
+pub mod ranges;
 pub mod smtp;
 mod user;
 
