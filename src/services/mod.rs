@@ -8,6 +8,7 @@ mod error;
 pub mod limits;
 pub mod mfa;
 pub mod outbox;
+mod passwords;
 pub mod policy;
 pub mod reaper;
 pub mod sessions;
@@ -41,6 +42,7 @@ pub struct Services {
     factors: Envelopes,
     relying_party: Option<Arc<Webauthn>>,
     challenges: Sealer,
+    breaches: Option<Arc<passwords::Breaches>>,
     sessions: Arc<Batcher<entities::SessionId, Option<Arc<sessions::State>>>>,
     refreshes: Arc<Batcher<sessions::Renewal, Option<sessions::Renewed>>>,
 }
@@ -74,6 +76,7 @@ impl Services {
         let factors = Envelopes::new(Sealer::new(&root, "second factors", sources.entropy), sources.entropy);
         let relying_party = mfa::relying_party(&config)?.map(Arc::new);
         let challenges = Sealer::new(&root, "webauthn", sources.entropy);
+        let breaches = passwords::Breaches::configured(&config.passwords)?.map(Arc::new);
         let sessions = Arc::new(sessions::states(db.clone()));
         let refreshes = Arc::new(sessions::renewals(db.clone()));
         let keys = Arc::new(keys);
@@ -87,6 +90,7 @@ impl Services {
             factors,
             relying_party,
             challenges,
+            breaches,
             sessions,
             refreshes,
         })

@@ -1,5 +1,6 @@
 //! Accounts: sign-up, profile, password; and what an operator may do to one.
 
+mod import;
 mod operate;
 mod sign_up;
 
@@ -15,10 +16,11 @@ use super::limits::Limit;
 use super::mfa::devices::forget_all;
 use super::sessions::{Caller, State, Which, revoke};
 use super::{Error, Origin, Services};
-use crate::crypto::password::{Password, check};
+use crate::crypto::password::Password;
 use crate::locale::Locale;
 use crate::plugins::mail::NoticeEvent;
 
+pub use import::Import;
 pub use operate::Selector;
 pub use sign_up::{SignUp, SignedUp};
 
@@ -99,7 +101,7 @@ impl Services {
         let (account, session) = (state.account, state.session);
         let rate = self.config.limits.password_per_account;
         self.admit(vec![Limit::subject("password", &account.to_string(), rate)]).await?;
-        check(&new, &state.email)?;
+        self.admit_password(&new, &state.email).await?;
         let row = account::Entity::find_by_id(account)
             .one(self.db.reader())
             .await?

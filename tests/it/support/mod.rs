@@ -7,9 +7,10 @@ mod database;
 #[macro_use]
 mod engines;
 mod mail;
-mod node;
+pub mod node;
 mod passkey;
 pub mod process;
+pub mod ranges;
 pub mod smtp;
 mod totp;
 mod user;
