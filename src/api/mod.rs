@@ -1,5 +1,6 @@
 //! HTTP only: endpoint structs that mirror the contract. An endpoint takes, calls and answers; rules live in services.
 
+mod account_data;
 mod accounts;
 mod auth;
 mod caller;
@@ -13,6 +14,7 @@ pub mod pages;
 pub mod payload;
 pub mod problem;
 mod qr;
+mod session_list;
 mod sessions;
 mod well_known;
 
@@ -39,6 +41,8 @@ pub fn service() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
         accounts::AccountsApi,
         sessions::SessionsApi,
         mfa::MfaApi,
+        session_list::SessionListApi,
+        account_data::AccountDataApi,
         email_verifications::EmailVerificationsApi,
         well_known::WellKnownApi,
     );

@@ -7,6 +7,7 @@
 
 mod bounded;
 mod check;
+mod cursor;
 mod datetime;
 mod email;
 mod https_url;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use self::{
     bounded::Bounded,
+    cursor::Cursor,
     email::{Email, EmailError},
     https_url::HttpsUrl,
     json::{BodyLimits, Json, read_body},

@@ -1,5 +1,8 @@
-//! Accounts: sign-up, profile, password; and what an operator may do to one.
+//! Accounts: sign-up, profile, password, export and end; and what an operator may do to one.
 
+mod delete;
+mod erase;
+mod export;
 mod operate;
 mod sign_up;
 
@@ -18,6 +21,7 @@ use super::{Error, Origin, Services};
 use crate::crypto::password::{Password, check};
 use crate::plugins::mail::NoticeEvent;
 
+pub use export::Export;
 pub use operate::Selector;
 pub use sign_up::{SignUp, SignedUp};
 

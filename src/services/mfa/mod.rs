@@ -24,7 +24,7 @@ use crate::plugins::mail::NoticeEvent;
 pub use factors::Factors;
 pub use step_up::StepUp;
 pub use tickets::Challenge;
-pub use totp::{Confirmed, Enrolled};
+pub use totp::{Confirmed, ENROLMENT, Enrolled};
 
 /// What a person types as a second factor; nothing in it when it can't be one, which is a wrong one like others.
 #[derive(Clone)]
