@@ -68,19 +68,19 @@ mod tests {
 
     #[test]
     fn a_person_recognises_the_name() {
-        for (agent, name) in [
+        for (agent, expected) in [
             (FIREFOX, "Firefox on Linux"),
             (CHROME, "Chrome on Windows"),
             (SAFARI, "Safari on iOS"),
             (MAC, "Safari on macOS"),
             ("MyApp/1.2 (build 7)", "MyApp"),
         ] {
-            assert_eq!(super::name(Some(agent)).as_deref(), Some(name), "{agent}");
+            assert_eq!(name(Some(agent)).as_deref(), Some(expected), "{agent}");
         }
         for nothing in [None, Some(""), Some("  ")] {
-            assert_eq!(super::name(nothing), None);
+            assert_eq!(name(nothing), None);
         }
-        assert!(super::name(Some(&"x".repeat(300))).is_some_and(|name| name.len() == 40));
+        assert!(name(Some(&"x".repeat(300))).is_some_and(|name| name.len() == 40));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use super::Tag;
 use super::auth::{AuthResponse, AuthUser, EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::caller::{App, Bearer, Client, Recent};
 use super::instant::Instant;
-use super::payload::{Email, HttpsUrl, Json, NewPassword, Nullable, Password, Patch, Phone};
+use super::payload::{Email, HttpsUrl, Json, Language, NewPassword, Nullable, Password, Patch, Phone};
 use super::problem::{Fault, errors};
+use crate::locale::Locale;
 use crate::services::accounts::{ProfileChange, SignUp, SignedUp};
 use crate::services::sessions::State;
 
@@ -41,6 +42,8 @@ struct UserProfile {
     avatar_url: Nullable<String>,
     /// A telephone number in E.164
     phone: Nullable<String>,
+    /// The language of mails (BCP 47); null: as the `Accept-Language` of each request asks for, or English
+    locale: Nullable<Language>,
     /// When the account was made
     created_at: Instant,
     /// When it last changed
@@ -55,6 +58,7 @@ impl Example for UserProfile {
             full_name: Some("Ada Lovelace".to_owned()).into(),
             avatar_url: None.into(),
             phone: Some("+442079460958".to_owned()).into(),
+            locale: Some(Language(Locale::En)).into(),
             created_at: EXAMPLE_INSTANT,
             updated_at: EXAMPLE_INSTANT,
         }
@@ -69,6 +73,8 @@ impl From<&State> for UserProfile {
             full_name: state.full_name.clone().into(),
             avatar_url: state.avatar_url.clone().into(),
             phone: state.phone.clone().into(),
+            // A newer release may know a language that this one does not.
+            locale: state.locale.as_deref().and_then(|tag| tag.parse().ok()).map(Language).into(),
             created_at: Instant(state.created_at),
             updated_at: Instant(state.updated_at),
         }
@@ -87,11 +93,18 @@ struct ProfileUpdate {
     avatar_url: Patch<HttpsUrl>,
     /// A telephone number in E.164, such as `+442079460958`
     phone: Patch<Phone>,
+    /// The language of mails (BCP 47); at sign-up it is the first one of `Accept-Language` that there is
+    locale: Patch<Language>,
 }
 
 impl Example for ProfileUpdate {
     fn example() -> Self {
-        Self { full_name: Patch::Set("Ada Lovelace".into()), avatar_url: Patch::Clear, phone: Patch::Keep }
+        Self {
+            full_name: Patch::Set("Ada Lovelace".into()),
+            avatar_url: Patch::Clear,
+            phone: Patch::Keep,
+            locale: Patch::Set(Language(Locale::De)),
+        }
     }
 }
 
@@ -136,7 +149,8 @@ impl AccountsApi {
     ///
     /// Makes an account and mails a link that confirms the address. Until then `session` is null and `next_step` says
     /// `verify_email`. An address that has an account gets the same answer, and its owner a mail that says so. Where
-    /// confirmed addresses are not required, the answer holds a session at once.
+    /// confirmed addresses are not required, the answer holds a session at once. `Accept-Language` chooses the language
+    /// of the account's mails, which the profile can change.
     #[oai(path = "/auth/signup", method = "post", operation_id = "account_create")]
     async fn create(
         &self,
@@ -175,6 +189,7 @@ impl AccountsApi {
             full_name: body.full_name.change(),
             avatar_url: body.avatar_url.change().map(|url| url.map(|url| url.as_str().to_owned())),
             phone: body.phone.change().map(|phone| phone.map(|phone| phone.as_str().to_owned())),
+            locale: body.locale.change().map(|language| language.map(|Language(locale)| locale)),
         };
         Ok(Json(UserProfile::from(&app.update_profile(&caller, change, &client).await?)))
     }

@@ -1,6 +1,6 @@
 //! `openapi.yaml`: made from the endpoint definitions, committed, reviewed, and served as committed.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The committed document, served as it is.
 pub const YAML: &str = include_str!("../../openapi.yaml");
@@ -21,7 +21,30 @@ pub fn generate() -> Value {
     type_nullables(&mut document);
     describe_answers(&mut document);
     allow_anonymous(&mut document);
+    show_examples(&mut document);
     document
+}
+
+/// Examples that types can't give: of bodies with a secret, which is never written, and of ids in the path.
+fn show_examples(document: &mut Value) {
+    let ticket = "5gCnXkq3lS7vR0tZ5gCnXkq3lS7vR0tZ5gCnXkq3lS7";
+    for (schema, example) in [
+        (
+            "MfaVerification",
+            json!({ "ticket": ticket, "method": "totp", "code": "081 804", "remember_device": false }),
+        ),
+        ("StepUpRequest", json!({ "method": "totp", "secret": "081 804" })),
+    ] {
+        document["components"]["schemas"][schema]["example"] = example;
+    }
+    for operation in operations(document) {
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
+            if parameter["in"] == "path" && parameter["schema"]["format"] == "uuid" {
+                parameter["example"] = super::auth::EXAMPLE_ID.into();
+            }
+        }
+    }
 }
 
 /// The document in YAML, as it is committed.
@@ -30,7 +53,8 @@ pub fn generate_yaml() -> String {
     serde_norway::to_string(&generate()).expect("JSON can be written as YAML")
 }
 
-/// `nullable` counts only beside a type (OpenAPI 3.0.3), which a reference can't have.
+/// `nullable` counts only beside a type (OpenAPI 3.0.3), which a reference can't have, and null is one of the values of an
+/// `enum` only if it is listed.
 fn type_nullables(document: &mut Value) {
     let schemas =
         document["components"]["schemas"].as_object_mut().into_iter().flat_map(|all| all.values_mut());
@@ -38,6 +62,11 @@ fn type_nullables(document: &mut Value) {
     for member in members.flat_map(|all| all.values_mut()).filter_map(Value::as_object_mut) {
         if member.contains_key("nullable") && member.contains_key("allOf") {
             member.insert("type".into(), "object".into());
+        }
+        if member.contains_key("nullable")
+            && let Some(Value::Array(choices)) = member.get_mut("enum")
+        {
+            choices.push(Value::Null);
         }
     }
 }

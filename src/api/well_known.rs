@@ -9,7 +9,6 @@ use super::caller::App;
 use super::payload::Json;
 use super::problem::errors;
 use crate::crypto::signing_key::PublicKey;
-use crate::services::signing_keys::KEY_SET_MAX_AGE;
 
 /// Operations that tell about the server.
 pub struct WellKnownApi;
@@ -98,7 +97,7 @@ impl WellKnownApi {
     #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "key_set_get")]
     async fn key_set(&self, app: App<'_>) -> Result<Response<Json<KeySet>>, ServerErrors> {
         let keys = app.keys.public_keys(app.sources.now()).into_iter().map(Jwk::from).collect();
-        let age = format!("public, max-age={}", KEY_SET_MAX_AGE.as_secs());
+        let age = format!("public, max-age={}", app.keys.key_set_max_age().as_secs());
         Ok(Response::new(Json(KeySet { keys })).header("Cache-Control", age))
     }
 

@@ -10,7 +10,7 @@ use crate::services::signing_keys::KeyStatus;
 pub enum Command {
     /// Show the keys that sign access tokens
     List,
-    /// Publish a new key; it signs after ten minutes, and the old one verifies until its last token has expired
+    /// Publish a new key; it signs after a while, and the old one verifies until its last token has expired
     Rotate {
         /// Algorithm of the new key; the configured one when not given
         #[arg(long)]

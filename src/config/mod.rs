@@ -123,8 +123,16 @@ pub struct Tokens {
     pub email_revert_seconds: u64,
     /// Audience (`aud`) of access tokens. Default: the public URL.
     pub audience: Option<String>,
-    /// How access tokens are signed: `EdDSA` or `ES256`. Default `EdDSA`.
+    /// How keys made from now on sign access tokens: `EdDSA` or `ES256`. Default `EdDSA`.
     pub algorithm: SigningAlgorithm,
+    /// A new signing key is published for this long before it signs. Default 600 (10 minutes). Other services should not
+    /// keep the key set for longer than half of it, and clocks not differ by more than a quarter.
+    pub publish_ahead_seconds: u64,
+}
+
+impl Tokens {
+    /// The most that `access_seconds` may be: no access token of ours lives longer.
+    pub const MOST_ACCESS_SECONDS: u64 = 3600;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -306,6 +314,7 @@ impl Default for Tokens {
             email_revert_seconds: 72 * 3600,
             audience: None,
             algorithm: SigningAlgorithm::EdDSA,
+            publish_ahead_seconds: 600,
         }
     }
 }

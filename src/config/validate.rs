@@ -1,6 +1,6 @@
 //! What a setting may be. Values below a security floor refuse to start; there is no switch for that.
 
-use super::Config;
+use super::{Config, Tokens};
 
 impl Config {
     /// Every mistake, one line each; none when the settings can be used.
@@ -78,7 +78,10 @@ impl Config {
         demand((1..=100_000).contains(&self.hashing.queue), "hashing.queue: expected 1 to 100000");
 
         let tokens = &self.tokens;
-        demand((60..=3600).contains(&tokens.access_seconds), "tokens.access_seconds: expected 60 to 3600");
+        demand(
+            (60..=Tokens::MOST_ACCESS_SECONDS).contains(&tokens.access_seconds),
+            "tokens.access_seconds: expected 60 to 3600",
+        );
         demand(
             (300..=31_536_000).contains(&tokens.session_seconds),
             "tokens.session_seconds: expected 300 to 31536000 (a year)",
@@ -107,6 +110,10 @@ impl Config {
         demand(
             tokens.audience.as_ref().is_none_or(|audience| !audience.trim().is_empty()),
             "tokens.audience: must not be empty",
+        );
+        demand(
+            (4..=604_800).contains(&tokens.publish_ahead_seconds),
+            "tokens.publish_ahead_seconds: expected 4 to 604800 (a week)",
         );
 
         let assurance = &self.assurance;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::signing_key::{SigningKey, UnusableKey};
+use crate::config::Tokens;
 
 const TYPE: &str = "at+jwt";
 /// Longer texts are not looked at.
@@ -85,7 +86,7 @@ pub fn kid(token: &str) -> Option<String> {
     header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE)).then_some(header.kid).flatten()
 }
 
-/// Checks signature, issuer and audience; time is the caller's business, because it changes and they don't.
+/// Checks signature, issuer, audience and lifetime; time is the caller's business, because it changes and they don't.
 #[must_use]
 pub fn verify(token: &str, key: &SigningKey, issuer: &str, audience: &str) -> Option<Claims> {
     // The algorithm is the key's, whatever the token says (RFC 8725, 3.1).
@@ -95,5 +96,8 @@ pub fn verify(token: &str, key: &SigningKey, issuer: &str, audience: &str) -> Op
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    decode::<Claims>(token, key.verifier(), &validation).ok().map(|data| data.claims)
+    let claims = decode::<Claims>(token, key.verifier(), &validation).ok()?.claims;
+    // None of ours lives longer, whatever `exp` says.
+    let lifetime = u64::try_from(claims.exp.checked_sub(claims.iat)?).ok()?;
+    (lifetime <= Tokens::MOST_ACCESS_SECONDS).then_some(claims)
 }

@@ -21,7 +21,6 @@ use crate::config::Config;
 use crate::db::Db;
 use crate::plugins::mail::{self, Transport};
 use crate::services::Services;
-use crate::services::signing_keys::RELOAD_EVERY;
 use crate::{api, files};
 
 pub use listener::ShutdownReport;
@@ -135,7 +134,7 @@ fn background(
         loop {
             node.keys.reload(&node.db, node.sources.now()).await;
             node.count_mail().await;
-            if token.run_until_cancelled(tokio::time::sleep(RELOAD_EVERY)).await.is_none() {
+            if token.run_until_cancelled(tokio::time::sleep(node.keys.reload_every())).await.is_none() {
                 return;
             }
         }

@@ -218,7 +218,7 @@ impl Services {
                 .send_verification_again(&email_key, &origin)
                 .await
                 .map_err(|error| SendError { permanent: false, message: format!("{error:?}") }),
-            Err(error) => Err(SendError { permanent: true, message: error }),
+            Err(error) => Err(error),
         };
         let (id, attempts) = (message.id, message.attempts);
         let now = self.sources.now();
@@ -262,11 +262,11 @@ impl Services {
         }
     }
 
-    fn open(&self, message: &outbox_message::Model) -> Result<Content, String> {
-        let sealed = message.sealed.as_deref().ok_or("the content is gone")?;
-        let plain =
-            self.outbox.sealer.open(message.id.0.as_bytes(), sealed).map_err(|error| error.to_string())?;
-        serde_json::from_slice(&plain).map_err(|error| error.to_string())
+    fn open(&self, message: &outbox_message::Model) -> Result<Content, SendError> {
+        let lost = |message| SendError { permanent: true, message };
+        let sealed = message.sealed.as_deref().ok_or_else(|| lost("the content is gone".into()))?;
+        let plain = self.outbox.sealer.open(message.id.0.as_bytes(), sealed);
+        read(&plain.map_err(|error| lost(error.to_string()))?)
     }
 
     fn compose(
@@ -285,6 +285,12 @@ impl Services {
     }
 }
 
+/// What can't be read may have been written by a newer release beside this one, whose nodes can send it.
+fn read(content: &[u8]) -> Result<Content, SendError> {
+    serde_json::from_slice(content)
+        .map_err(|error| SendError { permanent: false, message: format!("unreadable content: {error}") })
+}
+
 fn back_off(attempts: i32) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(20);
     FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT)
@@ -292,4 +298,36 @@ fn back_off(attempts: i32) -> Duration {
 
 fn date(at: Timestamp) -> std::time::SystemTime {
     std::time::UNIX_EPOCH + Duration::from_millis(u64::try_from(at.0).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_release_wrote_is_sent_in_english() {
+        let mail = r#"{"Mail":{"to":"ada@example.com","mail":{"template":"password_changed","at":1795478400,
+            "ip":"2001:db8::7","recovery_link":null}}}"#;
+        let Ok(Content::Mail { to, mail, locale }) = read(mail.as_bytes()) else { panic!("not a mail") };
+        assert_eq!(
+            (to.as_str(), mail.template(), locale),
+            ("ada@example.com", "password_changed", Locale::En)
+        );
+
+        let resend = r#"{"ResendVerification":{"email_key":"ada@example.com","origin":{"ip":"192.0.2.1",
+            "user_agent":null,"request_id":"1"}}}"#;
+        let Ok(Content::ResendVerification { origin, .. }) = read(resend.as_bytes()) else {
+            panic!("no request")
+        };
+        assert_eq!(origin.language(None), None);
+    }
+
+    #[test]
+    fn what_a_newer_release_wrote_is_left_for_it() {
+        let mail =
+            r#"{"Mail":{"to":"ada@example.com","mail":{"template":"written_tomorrow"},"locale":"fr"}}"#;
+        assert!(
+            read(mail.as_bytes()).is_err_and(|error| !error.permanent && !error.message.contains("ada@"))
+        );
+    }
 }

@@ -27,9 +27,10 @@ class ServerError(Exception):
 class Server:
     """Runs `latchkey serve` on a free port of 127.0.0.1, with its data in a temporary folder."""
 
-    def __init__(self, binary: Path, engine: str) -> None:
+    def __init__(self, binary: Path, engine: str, **settings: str) -> None:
         self.binary = binary
         self.engine = engine
+        self.settings = {f"LATCHKEY_{key}": value for key, value in settings.items()}
 
     def __enter__(self) -> "Server":
         self._folder = tempfile.TemporaryDirectory(prefix="latchkey-conformance-")
@@ -42,8 +43,8 @@ class Server:
             address = f"127.0.0.1:{probe.getsockname()[1]}"
         self.url = f"http://{address}"
 
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("LATCHKEY_")}
-        environment |= {
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("LATCHKEY_")}
+        self.environment |= self.settings | {
             "LATCHKEY_LISTEN": address,
             "LATCHKEY_PUBLIC_URL": self.url,
             "LATCHKEY_DATA_DIR": str(self.folder / "data"),
@@ -51,11 +52,16 @@ class Server:
             "LATCHKEY_LIMITS__ENABLED": "false",
         }
         if self.engine == "postgres":
-            environment["LATCHKEY_DATABASE_URL"] = new_postgres_database()
+            self.environment["LATCHKEY_DATABASE_URL"] = new_postgres_database()
         with self.log.open("wb") as log:
             # In the temporary folder, so that no latchkey.toml of the working directory counts.
             self.process = subprocess.Popen(
-                [self.binary, "serve"], cwd=self.folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [self.binary, "serve"],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
             )
         try:
             self._wait_until_ready()
@@ -99,6 +105,14 @@ class Server:
         log = self.log.read_text(errors="replace").splitlines()
         # One line for each of a thousand requests tells nothing.
         return "\n".join([line for line in log if " request " not in line or "ERROR" in line][-lines:])
+
+    def run(self, *arguments: str) -> None:
+        """Runs a command beside the server."""
+        done = subprocess.run(
+            [self.binary, *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise ServerError(f"latchkey {' '.join(arguments)}: {done.stderr}")
 
     def call(self, method: str, path: str, body: object = None) -> dict:
         request = urllib.request.Request(

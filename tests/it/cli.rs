@@ -195,6 +195,7 @@ async fn wrong_settings_are_one_clear_line_each() {
         ("LATCHKEY_TOKENS__ACCESS_SECONDS", "86400", "tokens.access_seconds"),
         ("LATCHKEY_TOKENS__ALGORITHM", "HS256", "tokens.algorithm"),
         ("LATCHKEY_TOKENS__ALGORITHM", "none", "tokens.algorithm"),
+        ("LATCHKEY_TOKENS__PUBLISH_AHEAD_SECONDS", "3", "tokens.publish_ahead_seconds"),
         ("LATCHKEY_HTTP__MAX_BODY_BYTES", "1", "http.max_body_bytes"),
         ("LATCHKEY_ROOT_KEY_FILE", "/no/such/file", "LATCHKEY_ROOT_KEY_FILE: can't read /no/such/file"),
         ("LATCHKEY_CONFIG", "/no/such/file.toml", "/no/such/file.toml: no such file"),

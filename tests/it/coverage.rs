@@ -7,7 +7,7 @@ use entities::{AccountId, audit_event};
 use latchkey::clock::Clock;
 use serde_json::json;
 
-use crate::support::{App, Client, PASSWORD, User};
+use crate::support::{App, Client, PASSWORD, Totp, User};
 
 /// What must be shown of an operation. A proof is made of its test, so that none is on the list without one.
 macro_rules! proofs {
@@ -106,10 +106,15 @@ fn account(id: &str) -> Option<AccountId> {
 
 /// The event names the caller, the session and how it was signed in to.
 fn assert_by(event: &audit_event::Model, user: &User) {
+    assert_at(event, user, 1);
+}
+
+/// The same for a session at this level.
+fn assert_at(event: &audit_event::Model, user: &User, aal: i16) {
     assert_eq!(event.actor, "account");
     assert_eq!(event.account_id, account(&user.id));
     assert_eq!(event.session_id.map(|id| id.to_string()), user.claims()["sid"].as_str().map(str::to_owned));
-    assert_eq!(event.aal, Some(1));
+    assert_eq!(event.aal, Some(aal));
 }
 
 proofs! {
@@ -355,4 +360,213 @@ proofs! {
             assert_eq!((&answer["status"], &answer["is_verified"]), (&json!("unknown"), &json!(false)));
         }
     }
+
+    session_step_up {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "POST", "/auth/step-up").await;
+        }
+        wrong_owner(app) {
+            app.verified("ada@example.com", "the password of ada").await;
+            let bob = app.user("bob@example.com").await;
+            let body = json!({ "method": "password", "secret": "the password of ada" });
+            bob.post("/auth/step-up", &body).await.assert_error(403, "wrong_current_password");
+        }
+        audit(app) {
+            let ada = app.user("ada@example.com").await;
+            let body = json!({ "method": "password", "secret": PASSWORD });
+            marked(&ada).post("/auth/step-up", &body).await.assert_status(200);
+            assert_by(&event(&app, "session.raised", &[&ada.access_token]).await, &ada);
+        }
+    }
+
+    mfa_get {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "GET", "/auth/mfa").await;
+        }
+        wrong_owner(app) {
+            app.user_with_totp("ada@example.com").await;
+            let bob = app.user("bob@example.com").await;
+            assert_eq!(bob.get("/auth/mfa").await.assert_status(200).json()["enabled"], false);
+        }
+    }
+
+    totp_create {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "POST", "/auth/mfa/totp").await;
+        }
+        wrong_owner(app) {
+            let (ada, bob) = (app.user("ada@example.com").await, app.user("bob@example.com").await);
+            let body = json!({ "name": "Phone", "account_id": ada.id });
+            let enrolment = bob.post("/auth/mfa/totp", &body).await.assert_status(200).json();
+            assert!(enrolment["otpauth_uri"].as_str().unwrap().contains("bob%40example.com"), "{enrolment}");
+        }
+        audit(app) {
+            let ada = app.user("ada@example.com").await;
+            let answer = marked(&ada).post("/auth/mfa/totp", &json!({ "name": "Phone" })).await.assert_status(200).json();
+            let secret = answer["secret"].as_str().unwrap();
+            assert_by(&event(&app, "totp.enrolled", &[secret]).await, &ada);
+        }
+    }
+
+    totp_confirm {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "POST", &format!("/auth/mfa/totp/{UNKNOWN}/confirm")).await;
+        }
+        wrong_owner(app) {
+            let (ada, bob) = (app.user("ada@example.com").await, app.user("bob@example.com").await);
+            let enrolment = ada.post("/auth/mfa/totp", &json!({ "name": "Phone" })).await.json();
+            let totp = Totp::scan(&enrolment);
+            let body = json!({ "code": totp.code(app.now()) });
+            for id in [totp.id.as_str(), UNKNOWN] {
+                bob.post(&format!("/auth/mfa/totp/{id}/confirm"), &body).await.assert_error(404, "not_found");
+            }
+            ada.post(&format!("/auth/mfa/totp/{}/confirm", totp.id), &body).await.assert_status(200);
+        }
+        audit(app) {
+            let ada = app.user("ada@example.com").await;
+            let totp = Totp::scan(&ada.post("/auth/mfa/totp", &json!({ "name": "Phone" })).await.json());
+            let path = format!("/auth/mfa/totp/{}/confirm", totp.id);
+            marked(&ada).post(&path, &json!({ "code": totp.wrong_code(app.now()) })).await.assert_status(403);
+            assert_by(&event(&app, "totp.refused", &[]).await, &ada);
+            marked(&ada).post(&path, &json!({ "code": totp.code(app.now()) })).await.assert_status(200);
+            assert_by(&event(&app, "totp.added", &[]).await, &ada);
+        }
+    }
+
+    totp_update {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "PATCH", &format!("/auth/mfa/totp/{UNKNOWN}")).await;
+        }
+        wrong_owner(app) {
+            let (ada, totp, _) = app.user_with_totp("ada@example.com").await;
+            let bob = app.user("bob@example.com").await;
+            for id in [totp.id.as_str(), UNKNOWN] {
+                let answer = bob.patch(&format!("/auth/mfa/totp/{id}"), &json!({ "name": "Mine" })).await;
+                answer.assert_error(404, "not_found");
+            }
+            assert_eq!(ada.get("/auth/mfa").await.json()["totp"][0]["name"], "Phone");
+        }
+        audit(app) {
+            let (ada, totp, _) = app.user_with_totp("ada@example.com").await;
+            let path = format!("/auth/mfa/totp/{}", totp.id);
+            marked(&ada).patch(&path, &json!({ "name": "Old phone" })).await.assert_status(200);
+            assert_at(&event(&app, "totp.renamed", &["Old phone"]).await, &ada, 2);
+        }
+    }
+
+    totp_delete {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "DELETE", &format!("/auth/mfa/totp/{UNKNOWN}")).await;
+        }
+        wrong_owner(app) {
+            let (ada, totp, _) = app.user_with_totp("ada@example.com").await;
+            let bob = app.user("bob@example.com").await;
+            for id in [totp.id.as_str(), UNKNOWN] {
+                bob.json("DELETE", &format!("/auth/mfa/totp/{id}"), &json!(null)).await.assert_error(404, "not_found");
+            }
+            assert_eq!(ada.get("/auth/mfa").await.json()["enabled"], true);
+        }
+        audit(app) {
+            let (ada, totp, _) = app.user_with_totp("ada@example.com").await;
+            let path = format!("/auth/mfa/totp/{}", totp.id);
+            marked(&ada).json("DELETE", &path, &json!(null)).await.assert_status(200);
+            assert_at(&event(&app, "totp.removed", &[]).await, &ada, 2);
+        }
+    }
+
+    recovery_codes_create {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "POST", "/auth/mfa/recovery-codes").await;
+        }
+        wrong_owner(app) {
+            let (_, _, codes) = app.user_with_totp("ada@example.com").await;
+            let (bob, _, _) = app.user_with_totp("bob@example.com").await;
+            bob.post("/auth/mfa/recovery-codes", &json!(null)).await.assert_status(200);
+            let ticket = app.ticket("ada@example.com", PASSWORD).await;
+            app.anonymous().verify_recovery_code(&ticket, &codes[0]).await.assert_status(200);
+        }
+        audit(app) {
+            let (ada, _, _) = app.user_with_totp("ada@example.com").await;
+            let answer = marked(&ada).post("/auth/mfa/recovery-codes", &json!(null)).await.assert_status(200).json();
+            let code = answer["recovery_codes"][0].as_str().unwrap();
+            assert_at(&event(&app, "recovery_codes.replaced", &[code]).await, &ada, 2);
+        }
+    }
+
+    mfa_verify {
+        unauthenticated(app) {
+            let (_, totp, _) = app.user_with_totp("ada@example.com").await;
+            for ticket in ["nonsense", &"A".repeat(43)] {
+                let answer = app.anonymous().verify_totp(ticket, &totp.code(app.now())).await;
+                answer.assert_error(401, "invalid_mfa_ticket");
+            }
+        }
+        wrong_owner(app) {
+            let (_, adas, _) = app.user_with_totp("ada@example.com").await;
+            let (_, bobs, _) = app.user_with_totp("bob@example.com").await;
+            let ticket = app.ticket("ada@example.com", PASSWORD).await;
+            app.anonymous().verify_totp(&ticket, &bobs.code(app.now())).await.assert_error(403, "wrong_code");
+            let answer = app.anonymous().verify_totp(&ticket, &adas.code(app.now())).await.assert_status(200).json();
+            assert_eq!(answer["user"]["email"], "ada@example.com");
+        }
+        audit(app) {
+            let (_, totp, _) = app.user_with_totp("ada@example.com").await;
+            let ticket = app.ticket("ada@example.com", PASSWORD).await;
+            let wrong = totp.wrong_code(app.now());
+            marked(&app.anonymous()).verify_totp(&ticket, &wrong).await.assert_status(403);
+            let failed = event(&app, "session.second_factor_failed", &[&wrong, &ticket]).await;
+            assert_eq!(failed.actor, "anonymous");
+            let code = totp.code(app.now());
+            let answer = marked(&app.anonymous()).verify_totp(&ticket, &code).await.assert_status(200);
+            let ada = User::new(app.anonymous(), "ada@example.com", PASSWORD, &answer);
+            assert_at(&event(&app, "session.created", &[&code, &ticket, &ada.access_token]).await, &ada, 2);
+        }
+    }
+
+    remembered_device_list {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "GET", "/auth/mfa/devices").await;
+        }
+        wrong_owner(app) {
+            remember(&app, "ada@example.com").await;
+            let bob = app.user("bob@example.com").await;
+            assert_eq!(bob.get("/auth/mfa/devices").await.assert_status(200).json()["devices"], json!([]));
+        }
+    }
+
+    remembered_device_delete {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "DELETE", &format!("/auth/mfa/devices/{UNKNOWN}")).await;
+        }
+        wrong_owner(app) {
+            let (ada, id) = remember(&app, "ada@example.com").await;
+            let bob = app.user("bob@example.com").await;
+            for id in [id.as_str(), UNKNOWN] {
+                let answer = bob.json("DELETE", &format!("/auth/mfa/devices/{id}"), &json!(null)).await;
+                answer.assert_error(404, "not_found");
+            }
+            assert_eq!(ada.get("/auth/mfa/devices").await.json()["devices"].as_array().unwrap().len(), 1);
+        }
+        audit(app) {
+            let (ada, id) = remember(&app, "ada@example.com").await;
+            let path = format!("/auth/mfa/devices/{id}");
+            marked(&ada).json("DELETE", &path, &json!(null)).await.assert_status(200);
+            assert_at(&event(&app, "device.forgotten", &[]).await, &ada, 2);
+        }
+    }
+}
+
+/// An id that nothing has.
+const UNKNOWN: &str = "01938f6e-2b7a-7c3d-9f10-5a4be1c2d3e4";
+
+/// Somebody signed in on a device that is remembered, and the device's id.
+async fn remember(app: &App, email: &str) -> (User, String) {
+    let (_, totp, _) = app.user_with_totp(email).await;
+    let ticket = app.ticket(email, PASSWORD).await;
+    let body =
+        json!({ "ticket": ticket, "method": "totp", "code": totp.code(app.now()), "remember_device": true });
+    let answer = app.anonymous().post("/auth/mfa/verify", &body).await.assert_status(200);
+    let user = User::new(app.anonymous(), email, PASSWORD, &answer);
+    let devices = user.get("/auth/mfa/devices").await.json();
+    (user, devices["devices"][0]["id"].as_str().unwrap().to_owned())
 }

@@ -165,7 +165,9 @@ fn no_secret_has_a_place_in_an_answer_but_the_session() {
         let (schema, _) = resolve(&document, &media["schema"]);
         for (name, _) in schema["properties"].as_object().into_iter().flatten() {
             assert!(
-                !["password", "token", "secret"].iter().any(|secret| name == secret),
+                // An authenticator app needs its secret, this once.
+                (id.as_str(), name.as_str()) == ("totp_create", "secret")
+                    || !["password", "token", "secret"].iter().any(|secret| name == secret),
                 "{id} answers {name}"
             );
         }

@@ -29,9 +29,13 @@ macro_rules! scenes {
     };
 }
 
+/// Codes whose operations are still to come. Entries are only ever taken away.
+const TO_COME: &[Code] = &[Code::InvalidLink, Code::LinkExpired, Code::LinkUsed, Code::PasskeyRefused];
+
 #[test]
 fn every_code_has_a_scene() {
-    let missing: Vec<_> = Code::ALL.iter().filter(|code| !SHOWN.contains(code)).collect();
+    let missing: Vec<_> =
+        Code::ALL.iter().filter(|code| !SHOWN.contains(code) && !TO_COME.contains(code)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
@@ -48,7 +52,10 @@ fn assert_is(answer: &Answer, code: Code) {
     assert_eq!(problem["type"], format!("urn:latchkey:error:{}", problem["error"].as_str().unwrap()));
     assert_eq!(problem["title"], code.title());
     assert_eq!(problem["status"], answer.status);
-    assert_eq!(problem["detail"], code.detail());
+    // What is missing of a sign-in takes words of its own.
+    if code != Code::InsufficientUserAuthentication {
+        assert_eq!(problem["detail"], code.detail());
+    }
     assert_eq!(problem["error"], code.to_json().unwrap());
     assert_eq!(problem["success"], false);
     assert_eq!(problem["request_id"].as_str(), answer.header("x-request-id"));
@@ -131,6 +138,38 @@ scenes! {
     wrong_current_password: WrongCurrentPassword(engine) {
         let app = App::start(engine, |_| {}).await;
         app.user("ada@example.com").await.change_password("not this one", "eight dark green kettles").await
+    }
+
+    insufficient_user_authentication: InsufficientUserAuthentication(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        app.clock.advance_seconds(601);
+        ada.post("/auth/mfa/recovery-codes", &json!(null)).await
+    }
+
+    invalid_mfa_ticket: InvalidMfaTicket(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.anonymous().verify_totp("nonsense", "123456").await
+    }
+
+    wrong_code: WrongCode(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        ada.post("/auth/step-up", &json!({ "method": "totp", "secret": "123456" })).await
+    }
+
+    second_factor_missing: SecondFactorMissing(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.user("ada@example.com").await.post("/auth/mfa/recovery-codes", &json!(null)).await
+    }
+
+    limit_reached: LimitReached(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        for _ in 0..10 {
+            ada.post("/auth/mfa/totp", &json!({ "name": "Phone" })).await.assert_status(200);
+        }
+        ada.post("/auth/mfa/totp", &json!({ "name": "Phone" })).await
     }
 
     not_found: NotFound(engine) {

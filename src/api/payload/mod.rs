@@ -12,6 +12,7 @@ mod datetime;
 mod email;
 mod https_url;
 mod json;
+mod language;
 mod nullable;
 mod path;
 mod query;
@@ -35,6 +36,7 @@ pub use self::{
     email::{Email, EmailError},
     https_url::HttpsUrl,
     json::{BodyLimits, Json, read_body},
+    language::Language,
     nullable::{Nullable, Patch},
     path::Path,
     query::Query,

@@ -1,6 +1,6 @@
 //! String types with rules of their own.
 
-use super::{email::Email, https_url::HttpsUrl, violation::Mistake};
+use super::{email::Email, https_url::HttpsUrl, language::Language, violation::Mistake};
 
 /// Makes a type with a `parse(String) -> Result<Self, Mistake>` a poem-openapi string.
 macro_rules! string_type {
@@ -64,7 +64,7 @@ macro_rules! shown {
         }
     )*};
 }
-shown!(Email, HttpsUrl, Phone);
+shown!(Email, HttpsUrl, Language, Phone);
 
 /// A telephone number in E.164: `+`, then at most 15 digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

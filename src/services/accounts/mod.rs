@@ -19,6 +19,7 @@ use super::mfa::devices::forget_all;
 use super::sessions::{Caller, State, Which, revoke};
 use super::{Error, Origin, Services};
 use crate::crypto::password::{Password, check};
+use crate::locale::Locale;
 use crate::plugins::mail::NoticeEvent;
 
 pub use export::Export;
@@ -31,6 +32,7 @@ pub struct ProfileChange {
     pub full_name: Option<Option<String>>,
     pub avatar_url: Option<Option<String>>,
     pub phone: Option<Option<String>>,
+    pub locale: Option<Option<Locale>>,
 }
 
 impl Services {
@@ -43,12 +45,14 @@ impl Services {
     ) -> Result<State, Error> {
         let id = caller.state.account;
         let now = self.sources.now();
+        let locale = change.locale.map(|locale| locale.map(|locale| locale.to_string()));
         let mut changed = vec![];
         let mut update = account::Entity::update_many().filter(account::Column::Id.eq(id));
         for (name, column, value) in [
             ("full_name", account::Column::FullName, change.full_name),
             ("avatar_url", account::Column::AvatarUrl, change.avatar_url),
             ("phone", account::Column::Phone, change.phone),
+            ("locale", account::Column::Locale, locale),
         ] {
             if let Some(value) = value {
                 update = update.col_expr(column, Expr::value(value));
@@ -81,6 +85,7 @@ impl Services {
             full_name: row.full_name,
             avatar_url: row.avatar_url,
             phone: row.phone,
+            locale: row.locale,
             updated_at: row.updated_at,
             ..State::clone(&caller.state)
         })

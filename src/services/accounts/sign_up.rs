@@ -56,7 +56,7 @@ impl Services {
             avatar_url: None,
             phone: None,
             disabled_at: None,
-            locale: None,
+            locale: origin.locale.map(|locale| locale.to_string()),
             second_factor_at: None,
             recovering_until: None,
             deletion_due_at: None,
@@ -65,8 +65,6 @@ impl Services {
         };
         let id = account.id;
         let (verification, verify_mail) = self.new_verification(id, &request.email, origin.locale)?;
-        let exists_mail = Mail::AccountExists { login_link: None, recovery_link: None };
-        let exists_mail = self.mail(None, &request.email, origin.locale, exists_mail)?;
         let created = self.audit(Event::new(Action::AccountCreated, Actor::Anonymous(origin)).account(id));
         let mut repeated = self.audit(Event::new(Action::SignUpRepeated, Actor::Anonymous(origin)));
         let verified_only = self.config.require_verified_email;
@@ -76,14 +74,18 @@ impl Services {
             Some(self.opening(account.clone(), &[Means::Password], origin)?)
         };
 
+        let (services, origin) = (self.clone(), origin.clone());
         let signed_up = self
             .db
             .write(move |transaction| {
                 Box::pin(async move {
                     if let Some(owner) = make_way(transaction, &account, verified_only).await? {
-                        repeated.0.account_id = owner;
+                        repeated.0.account_id = owner.as_ref().map(|owner| owner.id);
                         repeated.write(transaction).await?;
-                        exists_mail.write(transaction).await?;
+                        let language =
+                            origin.language(owner.as_ref().and_then(|owner| owner.locale.as_deref()));
+                        let mail = Mail::AccountExists { login_link: None, recovery_link: None };
+                        services.mail(None, &account.email, language, mail)?.write(transaction).await?;
                         return Ok::<_, Error>(None);
                     }
                     email_verifications::insert(transaction, verification).await?;
@@ -109,14 +111,14 @@ async fn make_way(
     db: &DatabaseTransaction,
     account: &account::Model,
     verified_only: bool,
-) -> Result<Option<Option<AccountId>>, DbErr> {
+) -> Result<Option<Option<account::Model>>, DbErr> {
     let existing =
         account::Entity::find().filter(account::Column::EmailKey.eq(&account.email_key)).one(db).await?;
     if let Some(existing) = existing {
         // Without the demand for a confirmed address, an unconfirmed account is in use.
         let pending = verified_only && existing.email_verified_at.is_none() && existing.disabled_at.is_none();
         if !pending {
-            return Ok(Some(Some(existing.id)));
+            return Ok(Some(Some(existing)));
         }
         account::Entity::delete_many()
             .filter(account::Column::Id.eq(existing.id))

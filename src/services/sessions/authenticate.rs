@@ -61,7 +61,7 @@ impl Services {
     /// The caller behind an access token, as of now.
     pub async fn authenticate(&self, access_token: &str) -> Result<Caller, Error> {
         let now = self.sources.now();
-        let claims = self.keys.verify(access_token, now).ok_or(Error::InvalidAccessToken)?;
+        let claims = self.claims(access_token).await?;
         if claims.expired(now) {
             return Err(Error::InvalidAccessToken);
         }

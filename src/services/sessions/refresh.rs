@@ -236,7 +236,8 @@ impl Services {
             return Ok(Err(Error::RateLimited(Timestamp(free).since(now))));
         }
         // The last one before a step-up: whoever shows it gets nothing of what was proved since, and has stolen nothing.
-        if token.counter + 1 == session.counter && session.auth_time == session.rotated_at {
+        let stepped_up = session.auth_time == session.rotated_at && session.auth_time > session.created_at;
+        if token.counter + 1 == session.counter && stepped_up {
             return Ok(invalid);
         }
         if token.counter + 1 == session.counter && now.since(session.rotated_at) <= terms.grace {

@@ -48,15 +48,13 @@ moment =
 
 if-you = Wenn Sie das waren, brauchen Sie nichts zu tun.
 
-new-password = { $link ->
+knows-password = Wenn Sie das nicht waren, kennt jemand anderes Ihr Passwort. { $link ->
     [yes] Wählen Sie jetzt ein neues. Dabei werden alle Geräte abgemeldet.
-   *[no] Wenden Sie sich sofort an die Betreiber von { $product } und ändern Sie dieses Passwort überall, wo Sie es sonst noch verwenden.
+   *[no] Ändern Sie es sofort, hier und überall, wo Sie es sonst noch verwenden.
 }
 
-knows-password = Wenn Sie das nicht waren, kennt jemand anderes Ihr Passwort. { new-password }
-
 gets-in = Wenn Sie das nicht waren, hat jemand anderes Zugang zu Ihrem Konto. { $link ->
-    [yes] Wählen Sie jetzt ein neues Passwort. Dabei werden alle Geräte abgemeldet. Sehen Sie danach Ihr Konto durch.
+    [yes] Wählen Sie jetzt ein neues Passwort. Dabei werden alle Geräte abgemeldet. Prüfen Sie danach Ihr Konto.
    *[no] Ändern Sie Ihr Passwort, melden Sie alle anderen Geräte ab und wenden Sie sich sofort an die Betreiber von { $product }.
 }
 
@@ -177,7 +175,10 @@ password_changed =
     .next =
         { if-you }
 
-        { knows-password }
+        Wenn Sie das nicht waren, kennt jemand anderes Ihr Passwort. { $link ->
+            [yes] Wählen Sie jetzt ein neues. Dabei werden alle Geräte abgemeldet.
+           *[no] Wenden Sie sich sofort an die Betreiber von { $product } und ändern Sie dieses Passwort überall, wo Sie es sonst noch verwenden.
+        }
 
 password_reset =
     .subject = Ihr Passwort für { $product } wurde zurückgesetzt
@@ -197,9 +198,11 @@ password_reset =
 ## Anmeldung
 
 new_device =
-    .subject = Neue Anmeldung bei Ihrem Konto bei { $product }
+    .subject = Neue Anmeldung mit Ihrem Konto bei { $product }
     .heading = Neue Anmeldung
-    .text = Jemand hat sich bei { $product } mit Ihrem Konto auf einem Gerät angemeldet, das dafür bisher nicht benutzt wurde.
+    .text =
+        Jemand hat sich mit Ihrem Konto bei { $product } angemeldet, von einem Gerät oder aus einem Netzwerk, das dafür
+        bisher nicht benutzt wurde.
     .next =
         { if-you }
 
@@ -217,12 +220,12 @@ suspicious_sign_in =
         { knows-password }
 
 device_remembered =
-    .subject = Für Ihr Konto bei { $product } wurde ein Gerät gemerkt
-    .heading = Ein Gerät wurde gemerkt
+    .subject = Neues vertrauenswürdiges Gerät für Ihr Konto bei { $product }
+    .heading = Neues vertrauenswürdiges Gerät
     .text = Auf diesem Gerät ist für die Anmeldung bei { $product } eine Zeit lang kein zweiter Faktor nötig.
-    .name = Gemerkt als
+    .name = Gespeichert als
     .next =
-        Wenn Sie das waren, brauchen Sie nichts zu tun. Sie können das Gerät jederzeit wieder vergessen lassen.
+        Wenn Sie das waren, brauchen Sie nichts zu tun. Sie können das jederzeit widerrufen.
 
         { gets-in }
 

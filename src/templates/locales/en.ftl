@@ -51,15 +51,13 @@ moment =
 
 if-you = If it was you, there is nothing to do.
 
-new-password = { $link ->
+knows-password = If it was not you, somebody else knows your password. { $link ->
     [yes] Choose a new one now. That signs all devices out.
-   *[no] Tell the people who run { $product } at once, and change that password wherever else you use it.
+   *[no] Change it at once, here and wherever else you use it.
 }
 
-knows-password = If it was not you, somebody else knows your password. { new-password }
-
 gets-in = If it was not you, somebody else can get into your account. { $link ->
-    [yes] Choose a new password now. That signs all devices out. Then look through your account.
+    [yes] Choose a new password now. That signs all devices out. Then check your account.
    *[no] Change your password, sign all other devices out, and tell the people who run { $product } at once.
 }
 
@@ -167,7 +165,10 @@ password_changed =
     .next =
         { if-you }
 
-        { knows-password }
+        If it was not you, somebody else knows your password. { $link ->
+            [yes] Choose a new one now. That signs all devices out.
+           *[no] Tell the people who run { $product } at once, and change that password wherever else you use it.
+        }
 
 password_reset =
     .subject = Your password for { $product } was reset
@@ -188,7 +189,7 @@ password_reset =
 new_device =
     .subject = New sign-in to your account at { $product }
     .heading = New sign-in
-    .text = Somebody signed in to your account at { $product } on a device that was not used for it before.
+    .text = Somebody signed in to your account at { $product } from a device or a network that was not used for it before.
     .next =
         { if-you }
 
@@ -206,12 +207,12 @@ suspicious_sign_in =
         { knows-password }
 
 device_remembered =
-    .subject = A device is remembered for your account at { $product }
-    .heading = A device is remembered
+    .subject = New trusted device for your account at { $product }
+    .heading = New trusted device
     .text = For a while, signing in to your account at { $product } on this device takes no second factor.
     .name = Remembered as
     .next =
-        If it was you, there is nothing to do. You can make us forget the device at any time.
+        If it was you, there is nothing to do. You can take it back at any time.
 
         { gets-in }
 

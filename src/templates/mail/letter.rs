@@ -97,7 +97,7 @@ impl<'a> Contents<'a> {
                 at: Some(*at),
                 ip: *ip,
                 device: device.as_deref(),
-                link: recovery_link.as_deref(),
+                link: recovery_link.as_deref().filter(|_| !event.is_about_access()),
                 ..Self::default()
             },
         }
@@ -144,6 +144,11 @@ impl NoticeEvent {
             | Self::DeviceRemembered { name } => Some(name),
             _ => None,
         }
+    }
+
+    /// An operator decided whether the account may be used; a new password changes nothing about it.
+    fn is_about_access(&self) -> bool {
+        matches!(self, Self::AccountDisabled | Self::AccountEnabled)
     }
 
     fn left(&self) -> Option<u32> {

@@ -52,8 +52,13 @@ impl App {
 
     /// One more server on the same database, data directory and clock.
     pub async fn sibling(&self, change: impl FnOnce(&mut Config)) -> Self {
+        self.sibling_with(self.clock.clone(), change).await
+    }
+
+    /// The same with a clock of its own.
+    pub async fn sibling_with(&self, clock: ManualClock, change: impl FnOnce(&mut Config)) -> Self {
         let (database, mailbox) = (Arc::clone(&self.database), Arc::clone(&self.mailbox));
-        Self::start_on(database, mailbox, self.clock.clone(), change).await
+        Self::start_on(database, mailbox, clock, change).await
     }
 
     /// Stops this server in order and starts another in its place.

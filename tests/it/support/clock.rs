@@ -8,15 +8,23 @@ use latchkey::entropy::Entropy;
 
 /// Stands still at the time it was made, until told to advance.
 #[derive(Clone)]
-pub struct ManualClock(Arc<AtomicI64>);
+pub struct ManualClock {
+    now: Arc<AtomicI64>,
+    off_by: i64,
+}
 
 impl ManualClock {
     pub fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(SystemClock.now().0)))
+        Self { now: Arc::new(AtomicI64::new(SystemClock.now().0)), off_by: 0 }
+    }
+
+    /// The clock of another machine: it moves with this one, but is ahead of it, or behind.
+    pub fn off_by(&self, seconds: i64) -> Self {
+        Self { now: Arc::clone(&self.now), off_by: seconds * 1000 }
     }
 
     pub fn advance(&self, span: Duration) {
-        self.0.fetch_add(i64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
+        self.now.fetch_add(i64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
     pub fn advance_seconds(&self, seconds: u64) {
@@ -30,6 +38,6 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.now.load(Ordering::SeqCst) + self.off_by)
     }
 }

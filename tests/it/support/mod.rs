@@ -10,6 +10,7 @@ mod mail;
 mod node;
 pub mod process;
 pub mod smtp;
+mod totp;
 mod user;
 
 pub use app::App;
@@ -19,7 +20,8 @@ pub use database::{Database, Engine};
 pub use engines::On;
 pub use mail::{Mail, mailbox};
 pub use node::Node;
-pub use user::{PASSWORD, User};
+pub use totp::Totp;
+pub use user::{PASSWORD, User, claims};
 
 /// How clients reach every server under test, whatever its port: links and tokens name it.
 pub const PUBLIC_URL: &str = "http://id.example.com";

@@ -39,7 +39,8 @@ impl User {
         user
     }
 
-    fn take(&mut self, answer: &Answer) {
+    /// Goes on with the tokens of an answer.
+    pub fn take(&mut self, answer: &Answer) {
         let session = &answer.json()["session"];
         self.access_token = text(&session["access_token"]);
         self.refresh_token = text(&session["refresh_token"]);
@@ -65,16 +66,28 @@ impl User {
         self.post("/auth/password", &json!({ "current_password": current, "new_password": new })).await
     }
 
+    /// Proves the password once more, and goes on with the new tokens.
+    pub async fn step_up_with_password(&mut self) {
+        let body = json!({ "method": "password", "secret": self.password });
+        let answer = self.post("/auth/step-up", &body).await.assert_status(200);
+        self.take(&answer);
+    }
+
     /// The claims of the access token.
     pub fn claims(&self) -> Value {
-        use base64::Engine as _;
-        let payload = self.access_token.split('.').nth(1).unwrap();
-        let payload = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap();
-        serde_json::from_slice(&payload).unwrap()
+        claims(&self.access_token)
     }
 }
 
 #[track_caller]
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
+
+/// What an access token says.
+pub fn claims(token: &str) -> Value {
+    use base64::Engine as _;
+    let payload = token.split('.').nth(1).unwrap();
+    let payload = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap();
+    serde_json::from_slice(&payload).unwrap()
 }
