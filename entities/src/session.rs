@@ -58,6 +58,14 @@ pub enum RevocationReason {
     AccountDeleted,
 }
 
+impl RevocationReason {
+    /// As it is stored.
+    #[must_use]
+    pub fn name(self) -> String {
+        self.to_value()
+    }
+}
+
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -39,10 +39,16 @@ impl MigrationTrait for Migration {
         partial_index(schema, "accounts", "deletion_due_at", "deletion_due_at IS NOT NULL").await?;
         factors(schema).await?;
         tickets_and_devices(schema).await?;
-        links(schema).await
+        links(schema).await?;
+        erasure(schema).await
     }
 
     async fn down(&self, schema: &SchemaManager) -> Result<(), DbErr> {
+        for (table, index) in
+            [("outbox_messages", "ix_outbox_messages_account_id"), ("audit_events", "ix_audit_events_id")]
+        {
+            schema.drop_index(Index::drop().table(table).name(index).to_owned()).await?;
+        }
         for table in TABLES.into_iter().rev() {
             schema.drop_table(Table::drop().table(table).to_owned()).await?;
         }
@@ -224,4 +230,11 @@ async fn links(schema: &SchemaManager<'_>) -> Result<(), DbErr> {
     index(schema, "email_changes", &["expires_at"]).await?;
     // An address that its owner may still take back is not free.
     partial_index(schema, "email_changes", "old_email_key", "revert_until IS NOT NULL").await
+}
+
+/// What an account that goes must be found by.
+async fn erasure(schema: &SchemaManager<'_>) -> Result<(), DbErr> {
+    partial_index(schema, "outbox_messages", "account_id", "account_id IS NOT NULL").await?;
+    // Few: their accounts' trails are looked at again.
+    partial_index(schema, "audit_events", "id", "action = 'account.deleted'").await
 }

@@ -25,7 +25,7 @@ pub fn generate() -> Value {
     document
 }
 
-/// Examples that types can't give: of bodies with a secret, which is never written, and of ids in the path.
+/// Examples that types can't give: of bodies with a secret, which is never written, and of parameters.
 fn show_examples(document: &mut Value) {
     let ticket = "5gCnXkq3lS7vR0tZ5gCnXkq3lS7vR0tZ5gCnXkq3lS7";
     let mut passkey = document["components"]["schemas"]["PasskeyAssertion"]["example"].clone();
@@ -44,8 +44,10 @@ fn show_examples(document: &mut Value) {
     for operation in operations(document) {
         let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {
-            if parameter["in"] == "path" && parameter["schema"]["format"] == "uuid" {
+            if parameter["schema"]["format"] == "uuid" {
                 parameter["example"] = super::auth::EXAMPLE_ID.into();
+            } else if parameter["schema"]["type"] == "boolean" {
+                parameter["example"] = true.into();
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Which methods a path takes, for the `Allow` header of a 405 (RFC 9110, 15.5.6), which the router does not tell.
 
+use std::sync::LazyLock;
+
 use poem::http::HeaderValue;
 
 /// Paths outside the document.
@@ -41,6 +43,18 @@ impl Default for Methods {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What the document calls a parameter of a route, which the router only numbers.
+#[must_use]
+pub fn parameter_name(route: &str, position: usize) -> Option<&'static str> {
+    static TEMPLATES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let document = super::document::generate();
+        document["paths"].as_object().into_iter().flatten().map(|(path, _)| path.clone()).collect()
+    });
+    let template = TEMPLATES.iter().find(|template| fits(template, route))?;
+    let mut names = template.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    names.nth(position)
 }
 
 fn fits(template: &str, path: &str) -> bool {

@@ -101,7 +101,7 @@ impl Example for MfaStatus {
 /// An authenticator app
 #[derive(Debug, Object)]
 #[oai(example)]
-struct TotpAuthenticator {
+pub(super) struct TotpAuthenticator {
     /// Its id
     id: String,
     /// What its owner calls it

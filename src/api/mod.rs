@@ -1,5 +1,6 @@
 //! HTTP only: endpoint structs that mirror the contract. An endpoint takes, calls and answers; rules live in services.
 
+mod account_data;
 mod accounts;
 mod auth;
 mod caller;
@@ -14,6 +15,7 @@ mod passkeys;
 pub mod payload;
 pub mod problem;
 mod qr;
+mod session_list;
 mod sessions;
 mod webauthn;
 mod well_known;
@@ -42,6 +44,8 @@ pub fn service() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
         sessions::SessionsApi,
         mfa::MfaApi,
         passkeys::PasskeysApi,
+        session_list::SessionListApi,
+        account_data::AccountDataApi,
         email_verifications::EmailVerificationsApi,
         well_known::WellKnownApi,
     );

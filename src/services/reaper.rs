@@ -6,11 +6,14 @@ use entities::Timestamp;
 use sea_orm::{ConnectionTrait, Statement, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::mfa::ENROLMENT;
 use super::{Error, Services};
 
 const EVERY: Duration = Duration::from_secs(60);
 const BATCH: u64 = 500;
 const DAY: Duration = Duration::from_secs(86_400);
+/// A device that was not used for so long is a new one.
+const SEEN_DEVICE_DAYS: u32 = 400;
 
 impl Services {
     /// Reaps until told to stop.
@@ -32,25 +35,39 @@ impl Services {
         let retention = &self.config.retention;
         let ended = now - DAY * retention.ended_days;
         let unverified = now - DAY * retention.unverified_days;
+        let trail = now - DAY * retention.audit_days;
         let mut rows = 0;
         for (table, key, condition, before) in [
             ("sessions", "id", "expires_at < $1", ended),
             ("sessions", "id", "revoked_at IS NOT NULL AND revoked_at < $1", ended),
             ("email_verifications", "id", "expires_at < $1", ended),
+            ("password_resets", "id", "expires_at < $1", ended),
+            ("email_changes", "id", "expires_at < $1 AND (revert_until IS NULL OR revert_until < $1)", ended),
+            ("mfa_tickets", "id", "expires_at < $1", now),
+            ("webauthn_challenges", "id", "expires_at < $1", now),
+            ("totp_authenticators", "id", "confirmed_at IS NULL AND created_at < $1", now - ENROLMENT),
+            ("remembered_devices", "id", "expires_at < $1", now),
+            ("seen_devices", "account_id, fingerprint", "last_seen_at < $1", now - DAY * SEEN_DEVICE_DAYS),
             (
                 "outbox_messages",
                 "id",
                 "finished_at IS NOT NULL AND state = 'sent' AND finished_at < $1",
                 ended,
             ),
-            ("webauthn_challenges", "id", "expires_at < $1", now),
+            // Somebody may want to know for long why a mail did not arrive.
+            (
+                "outbox_messages",
+                "id",
+                "finished_at IS NOT NULL AND state = 'dead' AND finished_at < $1",
+                trail,
+            ),
             ("rate_limits", "key", "tat < $1", now - DAY),
             ("server_keys", "id", "retires_at < $1", ended),
             (
                 "audit_events",
                 "id",
                 "id IN (SELECT id FROM audit_events ORDER BY id LIMIT 500) AND at < $1",
-                now - DAY * retention.audit_days,
+                trail,
             ),
         ] {
             rows += self.reap_where(table, key, condition, before).await?;
@@ -59,6 +76,8 @@ impl Services {
             let condition = "email_verified_at IS NULL AND created_at < $1";
             rows += self.reap_where("accounts", "id", condition, unverified).await?;
         }
+        rows += self.erase_due().await?;
+        self.clean_late_events().await?;
         Ok(rows)
     }
 
@@ -70,7 +89,7 @@ impl Services {
         before: Timestamp,
     ) -> Result<u64, Error> {
         let sql = format!(
-            "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {condition} LIMIT {BATCH})"
+            "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {condition} LIMIT {BATCH})"
         );
         let mut total = 0;
         loop {

@@ -562,6 +562,94 @@ proofs! {
             assert_at(&event(&app, "device.forgotten", &[]).await, &ada, 2);
         }
     }
+
+    session_list {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "GET", "/auth/sessions").await;
+        }
+        wrong_owner(app) {
+            let (ada, bob) = (app.user("ada@example.com").await, app.user("bob@example.com").await);
+            let list = bob.get("/auth/sessions").await.assert_status(200).json();
+            let ids: Vec<_> = list["sessions"].as_array().unwrap().iter().map(|session| session["id"].clone()).collect();
+            assert_eq!(ids, [bob.claims()["sid"].clone()]);
+            assert_ne!(ada.claims()["sid"], bob.claims()["sid"]);
+        }
+    }
+
+    session_delete {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "DELETE", &format!("/auth/sessions/{UNKNOWN}")).await;
+        }
+        wrong_owner(app) {
+            let (ada, bob) = (app.user("ada@example.com").await, app.user("bob@example.com").await);
+            for id in [ada.claims()["sid"].as_str().unwrap(), UNKNOWN] {
+                bob.json("DELETE", &format!("/auth/sessions/{id}"), &json!(null)).await.assert_error(404, "not_found");
+            }
+            ada.profile().await.assert_status(200);
+        }
+        audit(app) {
+            let ada = app.user("ada@example.com").await;
+            let other = app.login("ada@example.com", PASSWORD).await;
+            let id = other.claims()["sid"].as_str().unwrap().to_owned();
+            marked(&ada).json("DELETE", &format!("/auth/sessions/{id}"), &json!(null)).await.assert_status(200);
+            let ended = event(&app, "session.ended", &[&other.access_token]).await;
+            assert_by(&ended, &ada);
+            let detail = format!(r#"{{"session":"{id}","reason":"ended_by_owner"}}"#);
+            assert_eq!(ended.detail.as_deref(), Some(detail.as_str()));
+        }
+    }
+
+    sessions_end {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "DELETE", "/auth/sessions").await;
+        }
+        wrong_owner(app) {
+            let (ada, bob) = (app.user("ada@example.com").await, app.user("bob@example.com").await);
+            bob.json("DELETE", "/auth/sessions", &json!(null)).await.assert_status(200);
+            bob.profile().await.assert_error(401, "invalid_token");
+            ada.profile().await.assert_status(200);
+        }
+        audit(app) {
+            let ada = app.user("ada@example.com").await;
+            app.login("ada@example.com", PASSWORD).await;
+            marked(&ada).json("DELETE", "/auth/sessions", &json!(null)).await.assert_status(200);
+            let ended = event(&app, "session.ended", &[]).await;
+            assert_by(&ended, &ada);
+            assert_eq!(ended.detail.as_deref(), Some(r#"{"count":2,"reason":"ended_by_owner"}"#));
+        }
+    }
+
+    account_export {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "GET", "/auth/account/export").await;
+        }
+        wrong_owner(app) {
+            let ada = app.user("ada@example.com").await;
+            let bob = app.user("bob@example.com").await;
+            let export = bob.get("/auth/account/export").await.assert_status(200).text();
+            assert!(export.contains("bob@example.com") && !export.contains("ada@example.com"), "{export}");
+            assert!(!export.contains(&ada.id), "{export}");
+        }
+    }
+
+    account_delete {
+        unauthenticated(app) {
+            assert_refuses_strangers(&app, "DELETE", "/auth/account").await;
+        }
+        wrong_owner(app) {
+            let (ada, bob) = (app.user("ada@example.com").await, app.user("bob@example.com").await);
+            bob.json("DELETE", "/auth/account", &json!({ "id": ada.id })).await.assert_status(200);
+            app.clock.advance_seconds(8 * 86_400);
+            app.services.reap().await.unwrap();
+            app.login("ada@example.com", PASSWORD).await.profile().await.assert_status(200);
+            app.try_login("bob@example.com", PASSWORD).await.assert_error(401, "invalid_credentials");
+        }
+        audit(app) {
+            let ada = app.user("ada@example.com").await;
+            marked(&ada).json("DELETE", "/auth/account", &json!(null)).await.assert_status(200);
+            assert_by(&event(&app, "account.deletion_scheduled", &[&ada.access_token]).await, &ada);
+        }
+    }
 }
 
 /// An id that nothing has.

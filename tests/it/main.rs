@@ -6,6 +6,7 @@
 mod support;
 
 mod access_tokens;
+mod account_data;
 mod accounts;
 mod canary;
 mod cli;
@@ -33,6 +34,7 @@ mod readme;
 mod requests;
 mod retention;
 mod session_gates;
+mod session_list;
 mod sessions;
 mod shutdown;
 mod signing_keys;

@@ -48,3 +48,62 @@ on_both_engines! {
         app.login("ada@example.com", PASSWORD).await;
     }
 }
+
+/// Tables and what keeps them from growing without end.
+const KEPT_SMALL: &[(&str, &str)] = &[
+    ("accounts", "as many as there are people; unconfirmed ones and those due to be deleted are reaped"),
+    ("sessions", "reaped; bounded for each account"),
+    ("email_verifications", "reaped"),
+    ("password_resets", "reaped"),
+    ("email_changes", "reaped"),
+    ("server_keys", "reaped; eight at most sign at a time"),
+    ("rate_limits", "reaped"),
+    ("audit_events", "reaped"),
+    ("outbox_messages", "reaped"),
+    ("totp_authenticators", "ten for each account; unconfirmed ones are reaped"),
+    ("passkeys", "twenty for each account"),
+    ("recovery_codes", "ten for each account"),
+    ("mfa_tickets", "reaped"),
+    ("webauthn_challenges", "reaped"),
+    ("remembered_devices", "reaped; twenty for each account"),
+    ("seen_devices", "reaped; a hundred for each account"),
+    ("seaql_migrations", "one for each change of the schema"),
+];
+
+on_both_engines! {
+    async fn every_table_is_kept_small(app: App) {
+        use sea_orm::{ConnectionTrait, Statement};
+        use std::collections::BTreeSet;
+        let db = app.connection().await;
+        let sql = match app.database.engine {
+            Engine::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+            Engine::Postgres => "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'",
+        };
+        let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
+        let there: BTreeSet<String> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+        assert_eq!(there, KEPT_SMALL.iter().map(|(table, _)| (*table).to_owned()).collect());
+    }
+
+    async fn what_was_never_finished_goes(app: App) {
+        use entities::{mfa_ticket, remembered_device, seen_device, totp_authenticator};
+        let (ada, totp, _) = app.user_with_totp("ada@example.com").await;
+        ada.post("/auth/mfa/totp", &serde_json::json!({ "name": "Tablet" })).await.assert_status(200);
+        app.ticket("ada@example.com", PASSWORD).await;
+        let ticket = app.ticket("ada@example.com", PASSWORD).await;
+        let code = totp.code(app.now());
+        let body = serde_json::json!({ "ticket": ticket, "method": "totp", "code": code, "remember_device": true });
+        app.anonymous().post("/auth/mfa/verify", &body).await.assert_status(200);
+        assert_eq!((count(&app, mfa_ticket::Entity).await, count(&app, totp_authenticator::Entity).await), (2, 2));
+
+        app.clock.advance_seconds(3601);
+        app.services.reap().await.unwrap();
+        assert_eq!((count(&app, mfa_ticket::Entity).await, count(&app, totp_authenticator::Entity).await), (0, 1));
+        assert_eq!((count(&app, remembered_device::Entity).await, count(&app, seen_device::Entity).await), (1, 1));
+        app.clock.advance_seconds(31 * DAY);
+        app.services.reap().await.unwrap();
+        assert_eq!((count(&app, remembered_device::Entity).await, count(&app, seen_device::Entity).await), (0, 1));
+        app.clock.advance_seconds(400 * DAY);
+        app.services.reap().await.unwrap();
+        assert_eq!(count(&app, seen_device::Entity).await, 0);
+    }
+}

@@ -8,6 +8,7 @@
 mod base64url;
 mod bounded;
 mod check;
+mod cursor;
 mod datetime;
 mod email;
 mod https_url;
@@ -33,6 +34,7 @@ mod tests;
 pub use self::{
     base64url::Base64Url,
     bounded::Bounded,
+    cursor::Cursor,
     email::{Email, EmailError},
     https_url::HttpsUrl,
     json::{BodyLimits, Json, read_body},

@@ -1,5 +1,8 @@
-//! Accounts: sign-up, profile, password; and what an operator may do to one.
+//! Accounts: sign-up, profile, password, export and end; and what an operator may do to one.
 
+mod delete;
+mod erase;
+mod export;
 mod import;
 mod operate;
 mod sign_up;
@@ -20,6 +23,7 @@ use crate::crypto::password::Password;
 use crate::locale::Locale;
 use crate::plugins::mail::NoticeEvent;
 
+pub use export::Export;
 pub use import::Import;
 pub use operate::Selector;
 pub use sign_up::{SignUp, SignedUp};

@@ -66,21 +66,4 @@ impl Services {
             })
             .await
     }
-
-    /// Deletes an account and all that hangs on it; the audit trail stays. Answers whether there was one.
-    pub async fn delete_account(&self, id: AccountId) -> Result<bool, Error> {
-        let record = self.audit(Event::new(Action::AccountDeleted, Actor::Operator).account(id));
-        self.db
-            .write(move |transaction| {
-                Box::pin(async move {
-                    let deleted = account::Entity::delete_by_id(id).exec(transaction).await?;
-                    if deleted.rows_affected == 0 {
-                        return Ok(false);
-                    }
-                    record.write(transaction).await?;
-                    Ok(true)
-                })
-            })
-            .await
-    }
 }

@@ -26,7 +26,7 @@ pub use factors::Factors;
 pub use passkeys::{Assertion, LIFETIME as CHALLENGE, Offer, Registered, relying_party};
 pub use step_up::StepUp;
 pub use tickets::Challenge;
-pub use totp::{Confirmed, Enrolled};
+pub use totp::{Confirmed, ENROLMENT, Enrolled};
 
 /// What a person types as a second factor; nothing in it when it can't be one, which is a wrong one like others.
 #[derive(Clone)]

@@ -1,6 +1,7 @@
 //! Sessions: signing in, staying signed in, signing out. A session is one row; see [`refresh`] for how it is renewed.
 
 mod authenticate;
+mod list;
 pub mod means;
 mod open;
 mod raise;
@@ -11,10 +12,10 @@ use std::time::Duration;
 
 use entities::session::RevocationReason;
 use entities::{AccountId, SessionId, Timestamp, account, session};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, IntoCondition};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
-    QueryFilter,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait,
+    IntoActiveModel, QueryFilter,
 };
 use uuid::Uuid;
 
@@ -28,6 +29,7 @@ use crate::device;
 use crate::plugins::mail::{Mail, NoticeEvent};
 
 pub use authenticate::{Caller, State, states};
+pub use list::{Page, Place};
 pub use refresh::{Renewal, Renewed, renewals};
 pub use sign_in::SigningIn;
 pub(super) use sign_in::refusal_reason;
@@ -141,7 +143,7 @@ pub(super) enum Which {
     AllOfBut(AccountId, SessionId),
 }
 
-/// Ends sessions that have not ended yet; answers how many.
+/// Ends sessions that have not been ended yet; answers how many.
 pub(super) async fn revoke(
     db: &impl ConnectionTrait,
     which: Which,
@@ -154,6 +156,15 @@ pub(super) async fn revoke(
         Which::AllOf(account) => of(account),
         Which::AllOfBut(account, kept) => of(account).and(session::Column::Id.ne(kept)),
     };
+    revoke_where(db, condition.into_condition(), reason, now).await
+}
+
+async fn revoke_where(
+    db: &impl ConnectionTrait,
+    condition: Condition,
+    reason: RevocationReason,
+    now: Timestamp,
+) -> Result<u64, DbErr> {
     let ended = session::Entity::update_many()
         .col_expr(session::Column::RevokedAt, Expr::value(now))
         .col_expr(session::Column::RevokedReason, Expr::value(reason))

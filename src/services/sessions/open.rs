@@ -22,6 +22,9 @@ use crate::plugins::mail::{Mail, NoticeEvent};
 const NIST_OVERALL: Duration = Duration::from_secs(24 * 3600);
 const NIST_IDLE: Duration = Duration::from_secs(3600);
 
+/// Devices that an account is known to be used from. Of more, those not seen for longest are forgotten.
+const SEEN_DEVICES: i64 = 100;
+
 /// A session that is about to begin: rows to write, and what to answer when they are written.
 pub(in super::super) struct Opening {
     pub account: account::Model,
@@ -157,21 +160,21 @@ impl Opening {
     /// another password or other factors. Hashing takes long enough for all of that.
     pub async fn write(self, db: &DatabaseTransaction) -> Result<SignedIn, Error> {
         let now = self.session.created_at;
-        let changes_account = self.rehashed.is_some() || self.deletion_cancelled.is_some();
-        if !insert_if_unchanged(db, &self.session, &self.account, changes_account).await? {
+        if !insert_if_unchanged(db, &self.session, &self.account).await? {
             return Err(Error::InvalidCredentials);
         }
-        if changes_account {
-            let mut update = account::Entity::update_many().filter(account::Column::Id.eq(self.account.id));
-            if let Some(hash) = self.rehashed {
-                update = update.col_expr(account::Column::PasswordHash, Expr::value(hash));
-            }
-            update = update.col_expr(account::Column::DeletionDueAt, Expr::value(None::<Timestamp>));
-            update.exec(db).await?;
+        let update = || account::Entity::update_many().filter(account::Column::Id.eq(self.account.id));
+        if let Some(hash) = self.rehashed {
+            update().col_expr(account::Column::PasswordHash, Expr::value(hash)).exec(db).await?;
         }
         if let Some((record, mail)) = self.deletion_cancelled {
-            record.write(db).await?;
-            mail.write(db).await?;
+            let due = account::Column::DeletionDueAt;
+            let update = update().col_expr(due, Expr::value(None::<Timestamp>)).filter(due.is_not_null());
+            // Of two sign-ins at once, one takes the deletion back.
+            if update.exec(db).await?.rows_affected == 1 {
+                record.write(db).await?;
+                mail.write(db).await?;
+            }
         }
         end_beyond(db, &self.session, self.sessions_per_account, now).await?;
         if is_new_device(db, &self.seen).await? {
@@ -202,29 +205,24 @@ impl Opening {
     }
 }
 
-/// The lock on PostgreSQL makes a change of the account wait until the session is there for it to end. Whoever goes on to
-/// change the account takes the lock for that at once: two who share it would wait for each other.
+/// The lock on PostgreSQL makes a change of the account wait until the session is there for it to end, and other sign-ins
+/// until it can be counted.
 async fn insert_if_unchanged(
     db: &DatabaseTransaction,
     session: &session::Model,
     proven: &account::Model,
-    changes_account: bool,
 ) -> Result<bool, DbErr> {
-    let lock = match (db.get_database_backend(), changes_account) {
-        (DbBackend::Postgres, true) => "FOR NO KEY UPDATE",
-        (DbBackend::Postgres, false) => "FOR SHARE",
-        _ => "",
-    };
+    let lock = if db.get_database_backend() == DbBackend::Postgres { "FOR NO KEY UPDATE" } else { "" };
     let sql = format!(
         "INSERT INTO sessions (id, account_id, counter, rotated_at, refresh_tat, created_at, expires_at,
            idle_expires_at, aal, amr, auth_time, ip, user_agent)
          SELECT $1, a.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM accounts a
          WHERE a.id = $2 AND a.disabled_at IS NULL AND a.password_hash = $14
            AND a.second_factor_at IS NOT DISTINCT FROM $15
-           AND (a.deletion_due_at IS NULL OR a.deletion_due_at > $6) {lock}"
+           AND (a.deletion_due_at IS NULL OR (a.deletion_due_at = $16 AND $16 > $6)) {lock}"
     );
     let session = session.clone();
-    let values: [Value; 15] = [
+    let values: [Value; 16] = [
         session.id.into(),
         session.account_id.into(),
         session.counter.into(),
@@ -240,6 +238,8 @@ async fn insert_if_unchanged(
         session.user_agent.into(),
         proven.password_hash.clone().into(),
         proven.second_factor_at.into(),
+        // A deletion asked for meanwhile is not taken back by somebody who signed in before.
+        proven.deletion_due_at.into(),
     ];
     let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     Ok(done.rows_affected() == 1)
@@ -262,14 +262,24 @@ async fn end_beyond(
 
 /// Remembers the device; answers whether the account has been used before, but never from it.
 async fn is_new_device(db: &DatabaseTransaction, seen: &seen_device::Model) -> Result<bool, DbErr> {
+    let engine = db.get_database_backend();
+    let run = async |sql: &str, values: Vec<Value>| {
+        db.query_all_raw(Statement::from_sql_and_values(engine, sql, values)).await
+    };
+    let (account, fingerprint) = (seen.account_id, seen.fingerprint.clone());
+    let known = "UPDATE seen_devices SET last_seen_at = $3 WHERE account_id = $1 AND fingerprint = $2
+         RETURNING account_id";
+    let values = vec![account.into(), fingerprint.into(), seen.last_seen_at.into()];
+    if !run(known, values.clone()).await?.is_empty() {
+        return Ok(false);
+    }
     let sql = "INSERT INTO seen_devices (account_id, fingerprint, first_seen_at, last_seen_at) VALUES ($1, $2, $3, $3)
-         ON CONFLICT (account_id, fingerprint) DO UPDATE SET last_seen_at = excluded.last_seen_at
-         RETURNING first_seen_at, EXISTS (SELECT 1 FROM seen_devices o
-           WHERE o.account_id = $1 AND o.fingerprint <> $2) AS others";
-    let values: [Value; 3] =
-        [seen.account_id.into(), seen.fingerprint.clone().into(), seen.first_seen_at.into()];
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-    let Some(row) = db.query_one_raw(statement).await? else { return Ok(false) };
-    let first_seen_at: Timestamp = row.try_get("", "first_seen_at")?;
-    Ok(first_seen_at == seen.first_seen_at && row.try_get("", "others")?)
+         ON CONFLICT (account_id, fingerprint) DO NOTHING
+         RETURNING EXISTS (SELECT 1 FROM seen_devices o WHERE o.account_id = $1 AND o.fingerprint <> $2) AS others";
+    let Some(row) = run(sql, values).await?.into_iter().next() else { return Ok(false) };
+    // Whoever is on the way all the time is known by the places of late.
+    let forget = "DELETE FROM seen_devices WHERE account_id = $1 AND fingerprint IN (SELECT fingerprint
+           FROM seen_devices WHERE account_id = $1 ORDER BY last_seen_at DESC, fingerprint LIMIT 1000 OFFSET $2)";
+    run(forget, vec![account.into(), SEEN_DEVICES.into()]).await?;
+    row.try_get("", "others")
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use entities::session::{self, RevocationReason};
-use entities::{AccountId, SessionId, Timestamp};
+use entities::{SessionId, Timestamp, account};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryResult,
     Statement, Value,
@@ -18,6 +18,7 @@ use super::super::{Error, Origin, Services};
 use super::{SignedIn, Which, revoke};
 use crate::crypto::refresh_token::RefreshToken;
 use crate::db::{BatchError, Batcher, Db, places};
+use crate::plugins::mail::NoticeEvent;
 
 /// A current token to be exchanged.
 #[derive(Clone)]
@@ -54,8 +55,8 @@ impl Services {
         let token = RefreshToken::decode(refresh_token, &self.keys.refresh_key())
             .ok_or(Error::InvalidRefreshToken)?;
         let terms = self.terms();
-        let audit = |action| self.audit(Event::new(action, Actor::Account(origin)).session(token.session, 0));
-        let renewal = Renewal { token, terms, record: audit(Action::SessionRefreshed) };
+        let event = Event::new(Action::SessionRefreshed, Actor::Account(origin)).session(token.session, 0);
+        let renewal = Renewal { token, terms, record: self.audit(event) };
         let renewed = match self.refreshes.ask(renewal.clone()).await {
             Err(BatchError::Db(_)) => {
                 // Somebody else's trouble, such as a deadlock with another node, is not this token's: once more, alone.
@@ -66,10 +67,15 @@ impl Services {
         let renewed = match renewed {
             Some(renewed) => renewed,
             None => {
-                let (repeated, reused) = (audit(Action::RefreshRepeated), audit(Action::RefreshReused));
-                self.db
-                    .write(move |transaction| Box::pin(explain(transaction, token, terms, repeated, reused)))
-                    .await??
+                let (services, origin) = (self.clone(), origin.clone());
+                let explain = self.db.write(move |transaction| {
+                    Box::pin(async move { services.explain(transaction, token, terms, &origin).await })
+                });
+                let explained = explain.await?;
+                if matches!(explained, Err(Error::RefreshTokenReused)) {
+                    self.outbox.wake();
+                }
+                explained?
             }
         };
         Ok(SignedIn {
@@ -193,50 +199,62 @@ impl Renewed {
     }
 }
 
-/// Why the swap found nothing to do: a repetition, a theft, a limit, or an end.
-async fn explain(
-    db: &DatabaseTransaction,
-    token: RefreshToken,
-    terms: Terms,
-    repeated: Record,
-    reused: Record,
-) -> Result<Result<Renewed, Error>, Error> {
-    let invalid = Err(Error::InvalidRefreshToken);
-    let Some(session) = session::Entity::find_by_id(token.session).one(db).await? else { return Ok(invalid) };
-    let Some(account) =
-        entities::account::Entity::find_by_id::<AccountId>(session.account_id).one(db).await?
-    else {
-        return Ok(invalid);
-    };
-    let now = terms.now;
-    if session.revoked_at.is_some()
-        || session.expires_at <= now
-        || session.idle_expires_at <= now
-        || account.disabled_at.is_some()
-        || account.deletion_due_at.is_some()
-    {
-        return Ok(invalid);
+impl Services {
+    /// Why the swap found nothing to do: a repetition, a theft, a limit, or an end.
+    async fn explain(
+        &self,
+        db: &DatabaseTransaction,
+        token: RefreshToken,
+        terms: Terms,
+        origin: &Origin,
+    ) -> Result<Result<Renewed, Error>, Error> {
+        let invalid = Err(Error::InvalidRefreshToken);
+        let event = |action, session: &session::Model| {
+            self.audit(
+                Event::new(action, Actor::Account(origin))
+                    .account(session.account_id)
+                    .session(session.id, session.aal),
+            )
+        };
+        let Some(session) = session::Entity::find_by_id(token.session).one(db).await? else {
+            return Ok(invalid);
+        };
+        let Some(account) = account::Entity::find_by_id(session.account_id).one(db).await? else {
+            return Ok(invalid);
+        };
+        let now = terms.now;
+        if session.revoked_at.is_some()
+            || session.expires_at <= now
+            || session.idle_expires_at <= now
+            || account.disabled_at.is_some()
+            || account.deletion_due_at.is_some()
+        {
+            return Ok(invalid);
+        }
+        if token.counter == session.counter {
+            let free = session.refresh_tat.0 + terms.cost - terms.burst;
+            return Ok(Err(Error::RateLimited(Timestamp(free).since(now))));
+        }
+        // The last one before a step-up: whoever shows it gets nothing of what was proved since, and has stolen nothing.
+        let stepped_up = session.auth_time == session.rotated_at && session.auth_time > session.created_at;
+        if token.counter + 1 == session.counter && stepped_up {
+            return Ok(invalid);
+        }
+        if token.counter + 1 == session.counter && now.since(session.rotated_at) <= terms.grace {
+            event(Action::RefreshRepeated, &session).write(db).await?;
+            return Ok(Ok(Renewed {
+                session,
+                email: account.email,
+                email_verified_at: account.email_verified_at,
+                recovering_until: account.recovering_until,
+            }));
+        }
+        // Ours, authentic, and replaced before: somebody else has a copy, and there is no telling who.
+        if revoke(db, Which::One(session.id), RevocationReason::RefreshTokenReused, now).await? == 0 {
+            return Ok(invalid);
+        }
+        event(Action::RefreshReused, &session).write(db).await?;
+        self.notice(&account, NoticeEvent::SessionsEnded, origin)?.write(db).await?;
+        Ok(Err(Error::RefreshTokenReused))
     }
-    if token.counter == session.counter {
-        let free = session.refresh_tat.0 + terms.cost - terms.burst;
-        return Ok(Err(Error::RateLimited(Timestamp(free).since(now))));
-    }
-    // The last one before a step-up: whoever shows it gets nothing of what was proved since, and has stolen nothing.
-    let stepped_up = session.auth_time == session.rotated_at && session.auth_time > session.created_at;
-    if token.counter + 1 == session.counter && stepped_up {
-        return Ok(invalid);
-    }
-    if token.counter + 1 == session.counter && now.since(session.rotated_at) <= terms.grace {
-        about(repeated, &session).write(db).await?;
-        return Ok(Ok(Renewed {
-            session,
-            email: account.email,
-            email_verified_at: account.email_verified_at,
-            recovering_until: account.recovering_until,
-        }));
-    }
-    // Ours, authentic, and replaced before: somebody else has a copy, and there is no telling who.
-    revoke(db, Which::One(session.id), RevocationReason::RefreshTokenReused, now).await?;
-    about(reused, &session).write(db).await?;
-    Ok(Err(Error::RefreshTokenReused))
 }
