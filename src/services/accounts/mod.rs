@@ -1,5 +1,6 @@
 //! Accounts: sign-up, profile, password; and what an operator may do to one.
 
+pub(super) mod addresses;
 mod operate;
 mod sign_up;
 
@@ -12,6 +13,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::audit::{Action, Actor, Event};
 use super::limits::Limit;
+use super::links::supersede;
 use super::mfa::devices::forget_all;
 use super::sessions::{Caller, State, Which, revoke};
 use super::{Error, Origin, Services};
@@ -87,7 +89,7 @@ impl Services {
         })
     }
 
-    /// Changes the caller's password. Ends the account's other sessions and tells its owner by mail.
+    /// Changes the caller's password. Ends the account's other sessions and open links, and tells its owner by mail.
     pub async fn change_password(
         &self,
         caller: &Caller,
@@ -137,6 +139,7 @@ impl Services {
                     let others = Which::AllOfBut(account, session);
                     revoke(transaction, others, RevocationReason::PasswordChanged, now).await?;
                     forget_all(transaction, account).await?;
+                    supersede(transaction, account, now).await?;
                     record.write(transaction).await?;
                     mail.write(transaction).await.map_err(Error::from)
                 })
