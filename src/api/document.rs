@@ -38,7 +38,8 @@ fn show_examples(document: &mut Value) {
         document["components"]["schemas"][schema]["example"] = example;
     }
     for operation in operations(document) {
-        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
             if parameter["in"] == "path" && parameter["schema"]["format"] == "uuid" {
                 parameter["example"] = super::auth::EXAMPLE_ID.into();
             }

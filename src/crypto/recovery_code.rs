@@ -81,7 +81,7 @@ mod tests {
         let canonical = RecoveryCode::parse(&"0".repeat(24));
         assert!(canonical.is_some() && RecoveryCode::parse(&"O".repeat(24)) == canonical);
         let ones = RecoveryCode::parse(&"1".repeat(24));
-        assert!(RecoveryCode::parse("IiLl1-1iIlL-11iiII-llLL11") == ones);
+        assert!(RecoveryCode::parse("IiLl11-1iIlLi-11iiII-llLL11") == ones);
         for bad in
             ["", &text[1..], &format!("{text}0"), &text.replace('-', "_"), &"u".repeat(24), &"é".repeat(24)]
         {

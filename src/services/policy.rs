@@ -169,3 +169,140 @@ impl Services {
         Requirement::recent(self.config.assurance.recent_seconds)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000_000);
+
+    fn fresh() -> Standing {
+        Standing {
+            aal: AAL1,
+            two_factors: false,
+            ial: 0,
+            auth_time: NOW,
+            second_factor: false,
+            recovering: false,
+        }
+    }
+
+    fn with_factor(aal: i16) -> Standing {
+        Standing { aal, two_factors: aal == AAL2, second_factor: true, ..fresh() }
+    }
+
+    fn missing(standing: Standing, demand: Requirement) -> Option<(Option<i16>, Option<i16>, Option<u64>)> {
+        standing.meet(&demand, NOW).err().map(|shortfall| (shortfall.aal, shortfall.ial, shortfall.max_age))
+    }
+
+    #[test]
+    fn a_level_is_met_or_named() {
+        let aal2 = Requirement { aal: 2, ..Requirement::default() };
+        for (standing, demand, expected) in [
+            (fresh(), Requirement::SIGNED_IN, None),
+            (fresh(), Requirement::default(), None),
+            (fresh(), aal2, Some((Some(2), None, None))),
+            (with_factor(1), aal2, Some((Some(2), None, None))),
+            (with_factor(2), aal2, None),
+            // What a token said before the recovery.
+            (Standing { recovering: true, ..with_factor(2) }, aal2, Some((Some(2), None, None))),
+            (Standing { recovering: true, ..with_factor(2) }, Requirement::SIGNED_IN, None),
+        ] {
+            assert_eq!(missing(standing, demand), expected, "{standing:?} {demand:?}");
+        }
+    }
+
+    #[test]
+    fn the_best_level_is_that_of_the_account() {
+        let best = Requirement::recent(600);
+        let recovering = Standing { recovering: true, ..with_factor(1) };
+        for (standing, expected) in [
+            (fresh(), None),
+            (with_factor(1), Some((Some(2), None, None))),
+            (with_factor(2), None),
+            (recovering, Some((Some(2), None, None))),
+            // Two factors that count as one for a while.
+            (Standing { two_factors: true, ..recovering }, None),
+            (Standing { two_factors: true, ..with_factor(1) }, Some((Some(2), None, None))),
+            (Standing { recovering: true, ..fresh() }, None),
+        ] {
+            assert_eq!(missing(standing, best), expected, "{standing:?}");
+        }
+    }
+
+    #[test]
+    fn age_counts_in_seconds_and_the_last_one_is_in() {
+        let aged = |seconds: i64| Standing { auth_time: Timestamp(NOW.0 - seconds * 1000), ..fresh() };
+        for (seconds, expected) in [
+            (0, None),
+            (600, None),
+            (601, Some((None, None, Some(600)))),
+            (-5, None),
+            (90_000, Some((None, None, Some(600)))),
+        ] {
+            assert_eq!(missing(aged(seconds), Requirement::recent(600)), expected, "{seconds}");
+        }
+        assert_eq!(missing(aged(90_000), Requirement::SIGNED_IN), None);
+        let half = Standing { auth_time: Timestamp(NOW.0 - 600_999), ..fresh() };
+        assert_eq!(missing(half, Requirement::recent(600)), Some((None, None, Some(600))));
+    }
+
+    #[test]
+    fn identity_is_a_demand_of_its_own() {
+        let demand = |ial| Requirement { ial, ..Requirement::SIGNED_IN };
+        for (have, needed, expected) in
+            [(0, 0, None), (0, 1, Some(1)), (1, 1, None), (1, 2, Some(2)), (2, 1, None)]
+        {
+            let standing = Standing { ial: have, ..fresh() };
+            assert_eq!(missing(standing, demand(needed)), expected.map(|ial| (None, Some(ial), None)));
+        }
+    }
+
+    #[test]
+    fn two_demands_in_one_ask_for_the_more_of_each() {
+        let one = Requirement { aal: 1, max_age: Some(60), ial: 2, best: false };
+        let other = Requirement { aal: 2, max_age: Some(600), ial: 0, best: true };
+        let both = Requirement { aal: 2, max_age: Some(60), ial: 2, best: true };
+        assert_eq!((one.and(other), other.and(one)), (both, both));
+        assert_eq!(one.and(Requirement::default()), one);
+        assert_eq!(Requirement::default().and(Requirement::SIGNED_IN), Requirement::SIGNED_IN);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_in_words_and_values() {
+        let all = Requirement { aal: 2, max_age: Some(60), ial: 1, best: false };
+        let shortfall =
+            |standing: Standing, demand| standing.meet(&demand, NOW).expect_err("something is missing");
+        let old = |standing| Standing { auth_time: Timestamp(0), ..standing };
+        for (standing, demand, acr, step_up, words) in [
+            (
+                with_factor(1),
+                Requirement { ial: 0, ..all },
+                Some("aal2"),
+                true,
+                "Step up with the second factor.",
+            ),
+            (fresh(), Requirement { ial: 0, ..all }, Some("aal2"), false, "Add a second factor first"),
+            (
+                Standing { recovering: true, ..with_factor(1) },
+                Requirement { ial: 0, ..all },
+                Some("aal2"),
+                false,
+                "recovered recently",
+            ),
+            (old(with_factor(2)), Requirement { ial: 0, ..all }, None, true, "within the last 60 seconds"),
+            (with_factor(2), all, Some("ial1"), false, "Complete a verification"),
+            (old(with_factor(2)), all, Some("ial1"), true, "identity is needed as well"),
+            (with_factor(1), all, Some("aal2+ial1"), true, "identity is needed as well"),
+        ] {
+            let shortfall = shortfall(standing, demand);
+            assert_eq!(shortfall.acr_values().as_deref(), acr, "{standing:?}");
+            assert_eq!(shortfall.can_step_up(), step_up, "{standing:?}");
+            assert!(shortfall.to_string().contains(words), "{shortfall}");
+            // It stands in a quoted string of a header.
+            assert!(!shortfall.to_string().contains(['"', '\\']), "{shortfall}");
+        }
+        assert!(Shortfall::second_factor().can_step_up());
+        assert_eq!(Shortfall::second_factor().acr_values().as_deref(), Some("aal2"));
+    }
+}

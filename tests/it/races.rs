@@ -11,7 +11,7 @@ use crate::support::process::{Connection, Process, Rows, Session, Site, credenti
 use crate::support::{Answer, Engine, PASSWORD, eventually};
 
 /// The servers of a race: two beside each other on PostgreSQL; SQLite has one.
-async fn servers(site: &Site) -> Vec<Process> {
+pub async fn servers(site: &Site) -> Vec<Process> {
     let mut servers = vec![site.start().await];
     if site.database.engine == Engine::Postgres {
         servers.push(site.start().await);
@@ -20,7 +20,7 @@ async fn servers(site: &Site) -> Vec<Process> {
 }
 
 /// Sends all of `bodies` at once, in turn to each of the servers, on connections that are open already.
-async fn at_once(servers: &[Process], path: &str, bodies: Vec<Value>) -> Vec<Answer> {
+pub async fn at_once(servers: &[Process], path: &str, bodies: Vec<Value>) -> Vec<Answer> {
     let start = Arc::new(Barrier::new(bodies.len()));
     let runs = bodies.into_iter().enumerate().map(|(number, body)| {
         let (start, address) = (Arc::clone(&start), servers[number % servers.len()].address);

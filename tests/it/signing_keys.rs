@@ -224,6 +224,10 @@ on_both_engines! {
         profile(&app, &user.access_token).await.assert_error(401, "invalid_token");
         app.clock.advance_seconds(60);
         profile(&app, &user.access_token).await.assert_status(200);
+
+        app.clock.advance_seconds(60);
+        let body = json!({ "access_token": surprise().await.access_token });
+        app.anonymous().post("/auth/logout", &body).await.assert_status(200);
     }
 
     async fn an_unknown_key_is_not_refused_while_nobody_can_look(app: App) {

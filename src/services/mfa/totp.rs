@@ -161,6 +161,7 @@ impl Services {
         answer
     }
 
+    /// Renames an authenticator, or an enrolment that waits.
     pub async fn rename_totp(
         &self,
         caller: &Caller,
@@ -181,7 +182,6 @@ impl Services {
                         .col_expr(totp_authenticator::Column::Name, Expr::value(name))
                         .filter(totp_authenticator::Column::Id.eq(id))
                         .filter(totp_authenticator::Column::AccountId.eq(account))
-                        .filter(totp_authenticator::Column::ConfirmedAt.is_not_null())
                         .exec_with_returning(transaction)
                         .await?;
                     let row = renamed.into_iter().next().ok_or(Error::NotFound)?;

@@ -93,7 +93,7 @@ impl Services {
     /// Ends the session that an access token of ours names, expired or not. Ending it twice is no mistake.
     pub async fn sign_out(&self, access_token: &str, origin: &Origin) -> Result<(), Error> {
         let now = self.sources.now();
-        let claims = self.keys.verify(access_token, now).ok_or(Error::InvalidAccessToken)?;
+        let claims = self.claims(access_token).await?;
         let (account, session, aal) = (claims.account(), claims.session(), claims.aal);
         let record = self.audit(
             Event::new(Action::SessionEnded, Actor::Account(origin))

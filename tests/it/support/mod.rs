@@ -21,7 +21,7 @@ pub use engines::On;
 pub use mail::{Mail, mailbox};
 pub use node::Node;
 pub use totp::Totp;
-pub use user::{PASSWORD, User};
+pub use user::{PASSWORD, User, claims};
 
 /// How clients reach every server under test, whatever its port: links and tokens name it.
 pub const PUBLIC_URL: &str = "http://id.example.com";

@@ -75,14 +75,19 @@ impl User {
 
     /// The claims of the access token.
     pub fn claims(&self) -> Value {
-        use base64::Engine as _;
-        let payload = self.access_token.split('.').nth(1).unwrap();
-        let payload = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap();
-        serde_json::from_slice(&payload).unwrap()
+        claims(&self.access_token)
     }
 }
 
 #[track_caller]
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
+
+/// What an access token says.
+pub fn claims(token: &str) -> Value {
+    use base64::Engine as _;
+    let payload = token.split('.').nth(1).unwrap();
+    let payload = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap();
+    serde_json::from_slice(&payload).unwrap()
 }
