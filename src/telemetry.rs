@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use poem::{Response, Route};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 use crate::config::{Config, Log, LogFormat};
@@ -24,6 +24,8 @@ pub fn log(settings: &Log) {
     let filter: Targets = settings.level.parse().unwrap_or_default();
     // It announces at every start that there is nothing to do.
     let filter = filter.with_target("sea_orm_migration", tracing::Level::WARN);
+    // It calls every wrong answer of a client an error, and shows all of it.
+    let filter = filter.with_target("webauthn_rs", LevelFilter::OFF);
     let format = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())

@@ -28,11 +28,15 @@ pub fn generate() -> Value {
 /// Examples that types can't give: of bodies with a secret, which is never written, and of ids in the path.
 fn show_examples(document: &mut Value) {
     let ticket = "5gCnXkq3lS7vR0tZ5gCnXkq3lS7vR0tZ5gCnXkq3lS7";
+    let mut passkey = document["components"]["schemas"]["PasskeyAssertion"]["example"].clone();
+    passkey["ticket"] = ticket.into();
+    passkey["remember_device"] = false.into();
     for (schema, example) in [
         (
             "MfaVerification",
             json!({ "ticket": ticket, "method": "totp", "code": "081 804", "remember_device": false }),
         ),
+        ("PasskeyVerification", passkey),
         ("StepUpRequest", json!({ "method": "totp", "secret": "081 804" })),
     ] {
         document["components"]["schemas"][schema]["example"] = example;

@@ -10,10 +10,12 @@ mod instant;
 pub mod methods;
 mod mfa;
 pub mod pages;
+mod passkeys;
 pub mod payload;
 pub mod problem;
 mod qr;
 mod sessions;
+mod webauthn;
 mod well_known;
 
 use poem_openapi::{ContactObject, LicenseObject, OpenApiService, Tags};
@@ -39,6 +41,7 @@ pub fn service() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
         accounts::AccountsApi,
         sessions::SessionsApi,
         mfa::MfaApi,
+        passkeys::PasskeysApi,
         email_verifications::EmailVerificationsApi,
         well_known::WellKnownApi,
     );

@@ -82,6 +82,8 @@ codes! {
     LimitReached, CONFLICT, "Limit reached";
     /// The account has no second factor yet
     SecondFactorMissing, CONFLICT, "Second factor missing";
+    /// The server is set up with an IP address as its `public_url`, to which no passkey can be bound
+    PasskeysUnavailable, CONFLICT, "Passkeys unavailable";
     /// The path is there, the method isn't
     MethodNotAllowed, METHOD_NOT_ALLOWED, "Method not allowed";
     /// The request took too long to arrive
@@ -199,6 +201,7 @@ impl Fault {
                 Error::InvalidTicket => Code::InvalidMfaTicket,
                 Error::WrongCode => Code::WrongCode,
                 Error::PasskeyRefused => Code::PasskeyRefused,
+                Error::PasskeysUnavailable => Code::PasskeysUnavailable,
                 Error::NotFound => Code::NotFound,
                 Error::NoSecondFactor => Code::SecondFactorMissing,
                 Error::LimitReached => Code::LimitReached,
@@ -316,6 +319,9 @@ impl Code {
             Self::InvalidMfaTicket => "This sign-in can't be continued. Start again with the password.",
             Self::WrongCode => "The code is wrong or has been used. Wait for the next one.",
             Self::PasskeyRefused => "This passkey can't be used here. Try another way to sign in.",
+            Self::PasskeysUnavailable => {
+                "Passkeys need a server with a domain name: it is set up with an IP address. Try another way to sign in."
+            }
             Self::SecondFactorMissing => "Add a second factor first.",
             Self::LimitReached => "There are as many of these as an account may have. Remove one first.",
             Self::InvalidCredentials => "The e-mail address or the password is wrong.",
@@ -376,7 +382,7 @@ pub fn response(status: u16) -> MetaResponse {
         403 => "Signed in or known, but not allowed (`error` says why)",
         404 => "There is none, or it belongs to somebody else",
         408 => "The request body did not arrive in time",
-        409 => "The account does not allow it as it stands (`error` says why)",
+        409 => "The account or the server does not allow it as it stands (`error` says why)",
         413 => "The request body is longer than 64 KiB",
         415 => "The request body is not `application/json`",
         422 => "The request breaks the schema; every mistake is listed",

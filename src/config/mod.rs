@@ -55,6 +55,7 @@ pub struct Config {
     pub hashing: Hashing,
     pub tokens: Tokens,
     pub assurance: Assurance,
+    pub passkeys: Passkeys,
     pub limits: Limits,
     pub http: Http,
     pub retention: Retention,
@@ -154,6 +155,17 @@ pub struct Assurance {
     /// What an operation demands beyond its own rule, by operation id: `profile_update = { aal = 2, max_age = 300 }`.
     /// Default none.
     pub routes: BTreeMap<String, Requirement>,
+}
+
+/// Where passkeys belong (WebAuthn).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Passkeys {
+    /// The domain that passkeys are bound to, for good: the host of the public URL or a domain above it. Default: that host.
+    pub rp_id: Option<String>,
+    /// Origins from which passkeys may be used beside the public URL's: `https://app.example.com` at or below the domain,
+    /// or an Android app's `android:apk-key-hash:…`. Default none.
+    pub origins: Vec<String>,
 }
 
 /// How often a thing may be done. A rate is `count/seconds`: so many at once, given back evenly over that time.
@@ -279,6 +291,7 @@ impl Default for Config {
             hashing: Hashing::default(),
             tokens: Tokens::default(),
             assurance: Assurance::default(),
+            passkeys: Passkeys::default(),
             limits: Limits::default(),
             http: Http::default(),
             retention: Retention::default(),
@@ -398,6 +411,21 @@ impl Config {
         })
     }
 
+    /// The domain that passkeys are bound to; none while the server is known by an IP address only.
+    #[must_use]
+    pub fn rp_id(&self) -> Option<String> {
+        let host = || Url::parse(&self.public_url()).ok()?.domain().map(str::to_owned);
+        self.passkeys.rp_id.clone().or_else(host)
+    }
+
+    /// Origins from which passkeys may be used: the public URL's, if it lies within the domain, and those set.
+    #[must_use]
+    pub fn passkey_origins(&self, rp_id: &str) -> Vec<Url> {
+        let own = Url::parse(&self.public_url()).ok().filter(|url| within(url, rp_id));
+        let others = self.passkeys.origins.iter().filter_map(|origin| Url::parse(origin).ok());
+        own.into_iter().chain(others).collect()
+    }
+
     /// The public URL without a trailing slash: prefix of links and issuer of tokens.
     #[must_use]
     pub fn public_url(&self) -> String {
@@ -406,4 +434,11 @@ impl Config {
             None => format!("http://{}", self.listen),
         }
     }
+}
+
+/// Whether the URL's host is this domain or one below it.
+fn within(url: &Url, domain: &str) -> bool {
+    let below =
+        |host: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    url.domain().is_some_and(below)
 }

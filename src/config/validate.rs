@@ -1,6 +1,8 @@
 //! What a setting may be. Values below a security floor refuse to start; there is no switch for that.
 
-use super::{Config, Tokens};
+use url::{Host, Url};
+
+use super::{Config, Tokens, within};
 
 impl Config {
     /// Every mistake, one line each; none when the settings can be used.
@@ -57,8 +59,7 @@ impl Config {
             "product_name: expected a name",
         );
         for origin in &self.cors_origins {
-            let plain =
-                url::Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
+            let plain = Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
             demand(
                 plain,
                 "cors_origins: expected origins such as https://app.example.com, without a path or *",
@@ -132,6 +133,8 @@ impl Config {
             );
         }
 
+        self.validate_passkeys(&mut demand);
+
         demand(
             (1..=86_400).contains(&self.limits.resend_wait_seconds),
             "limits.resend_wait_seconds: expected 1 to 86400",
@@ -179,4 +182,44 @@ impl Config {
         );
         errors
     }
+
+    fn validate_passkeys(&self, demand: &mut impl FnMut(bool, &str)) {
+        let Some(rp_id) = self.rp_id() else {
+            demand(
+                self.passkeys.origins.is_empty(),
+                "passkeys.origins: useless without passkeys.rp_id or a domain in public_url",
+            );
+            return;
+        };
+        let plain = matches!(Host::parse(&rp_id), Ok(Host::Domain(domain)) if domain == rp_id);
+        demand(plain, "passkeys.rp_id: expected a domain such as example.com");
+        demand(
+            !plain || self.passkey_origins(&rp_id).iter().any(|origin| within(origin, &rp_id)),
+            "passkeys.rp_id: neither public_url nor one of passkeys.origins lies within this domain",
+        );
+        for origin in &self.passkeys.origins {
+            demand(
+                is_app(origin) || Url::parse(origin).is_ok_and(|url| is_secure_origin(&url, origin, &rp_id)),
+                &format!(
+                    "passkeys.origins: expected https://… at or below {rp_id}, without a path, or android:apk-key-hash:…"
+                ),
+            );
+        }
+    }
+}
+
+/// The name of an Android app: the hash of the certificate that signed it.
+fn is_app(origin: &str) -> bool {
+    let hash = origin.strip_prefix("android:apk-key-hash:");
+    hash.is_some_and(|hash| {
+        hash.len() == 43 && hash.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    })
+}
+
+/// An origin of the domain that browsers offer passkeys on.
+fn is_secure_origin(url: &Url, written: &str, rp_id: &str) -> bool {
+    let local = url.domain().is_some_and(|host| host == "localhost" || host.ends_with(".localhost"));
+    url.origin().ascii_serialization() == written
+        && (url.scheme() == "https" || (url.scheme() == "http" && local))
+        && within(url, rp_id)
 }

@@ -50,6 +50,8 @@ pub enum Action {
     /// By an operator, for a person who has lost them.
     FactorsReset,
     PasskeyAdded,
+    /// An authenticator's answer that does not make a passkey.
+    PasskeyRefused,
     PasskeyRenamed,
     PasskeyRemoved,
     /// Its counter went backwards.
@@ -102,6 +104,7 @@ impl Action {
             Self::FactorDisabled => "factor.disabled",
             Self::FactorsReset => "factor.all_removed",
             Self::PasskeyAdded => "passkey.added",
+            Self::PasskeyRefused => "passkey.refused",
             Self::PasskeyRenamed => "passkey.renamed",
             Self::PasskeyRemoved => "passkey.removed",
             Self::PasskeySuspected => "passkey.suspected",

@@ -36,6 +36,9 @@ pub enum Error {
     /// The authenticator's answer does not verify, or it is not one of the account's.
     #[error("passkey refused")]
     PasskeyRefused,
+    /// The server is known by an IP address, to which no passkey can be bound.
+    #[error("no domain for passkeys")]
+    PasskeysUnavailable,
     /// The account has no second factor that this could go with.
     #[error("no second factor")]
     NoSecondFactor,

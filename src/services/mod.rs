@@ -20,6 +20,8 @@ pub mod signing_keys;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use webauthn_rs::prelude::Webauthn;
+
 use crate::clock::Sources;
 use crate::config::Config;
 use crate::crypto::envelope::Envelopes;
@@ -41,6 +43,8 @@ pub struct Services {
     pub keys: Arc<signing_keys::Keyring>,
     pub outbox: outbox::Outbox,
     factors: Envelopes,
+    relying_party: Option<Arc<Webauthn>>,
+    challenges: Sealer,
     sessions: Arc<Batcher<entities::SessionId, Option<Arc<sessions::State>>>>,
     refreshes: Arc<Batcher<sessions::Renewal, Option<sessions::Renewed>>>,
 }
@@ -72,9 +76,24 @@ impl Services {
         let keys = signing_keys::Keyring::open(&config, &db, &sources, &root).await?;
         let outbox = outbox::Outbox::new(Sealer::new(&root, "outbox", sources.entropy));
         let factors = Envelopes::new(Sealer::new(&root, "second factors", sources.entropy), sources.entropy);
+        let relying_party = mfa::relying_party(&config)?.map(Arc::new);
+        let challenges = Sealer::new(&root, "webauthn", sources.entropy);
         let sessions = Arc::new(sessions::states(db.clone()));
         let refreshes = Arc::new(sessions::renewals(db.clone()));
-        Ok(Self { config, db, sources, hasher, keys: Arc::new(keys), outbox, factors, sessions, refreshes })
+        let keys = Arc::new(keys);
+        Ok(Self {
+            config,
+            db,
+            sources,
+            hasher,
+            keys,
+            outbox,
+            factors,
+            relying_party,
+            challenges,
+            sessions,
+            refreshes,
+        })
     }
 }
 

@@ -43,6 +43,7 @@ impl Services {
                 "finished_at IS NOT NULL AND state = 'sent' AND finished_at < $1",
                 ended,
             ),
+            ("webauthn_challenges", "id", "expires_at < $1", now),
             ("rate_limits", "key", "tat < $1", now - DAY),
             ("server_keys", "id", "retires_at < $1", ended),
             (

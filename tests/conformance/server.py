@@ -27,9 +27,10 @@ class ServerError(Exception):
 class Server:
     """Runs `latchkey serve` on a free port of 127.0.0.1, with its data in a temporary folder."""
 
-    def __init__(self, binary: Path, engine: str, **settings: str) -> None:
+    def __init__(self, binary: Path, engine: str, host: str = "127.0.0.1", **settings: str) -> None:
         self.binary = binary
         self.engine = engine
+        self.host = host
         self.settings = {f"LATCHKEY_{key}": value for key, value in settings.items()}
 
     def __enter__(self) -> "Server":
@@ -40,8 +41,9 @@ class Server:
         self.log = self.folder / "log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
-        self.url = f"http://{address}"
+            port = probe.getsockname()[1]
+        address = f"127.0.0.1:{port}"
+        self.url = f"http://{self.host}:{port}"
 
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("LATCHKEY_")}
         self.environment |= self.settings | {
@@ -114,12 +116,12 @@ class Server:
         if done.returncode:
             raise ServerError(f"latchkey {' '.join(arguments)}: {done.stderr}")
 
-    def call(self, method: str, path: str, body: object = None) -> dict:
+    def call(self, method: str, path: str, body: object = None, token: str | None = None) -> dict:
         request = urllib.request.Request(
             self.url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:

@@ -3,9 +3,12 @@
 
 use std::path::Path;
 
+use entities::Timestamp;
 use serde_json::json;
 
-use crate::support::{App, Client, Database, Engine, Mail, Node, User, mailbox};
+use crate::support::{
+    App, Authenticator, Client, Database, Engine, Mail, Node, Totp, User, assertion, mailbox,
+};
 
 const EMAIL: &str = "canary.8c1f@example.com";
 const PASSWORD: &str = "canary password 7f3a 91b2";
@@ -67,6 +70,38 @@ async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String
     user.refresh().await;
     client.post("/auth/refresh", &json!({ "refresh_token": first.refresh_token })).await.assert_status(200);
     user.profile().await.assert_status(200);
+
+    // The server's own time, to a second.
+    let now = Timestamp(user.claims()["iat"].as_i64().unwrap() * 1000);
+    let enrolment = user.post("/auth/mfa/totp", &json!({ "name": "Phone" })).await.assert_status(200).json();
+    let totp = Totp::scan(&enrolment);
+    let confirm = format!("/auth/mfa/totp/{}/confirm", totp.id);
+    let earlier = totp.code(Timestamp(now.0 - 30_000));
+    let confirmed = user.post(&confirm, &json!({ "code": earlier })).await.assert_status(200);
+    user.take(&confirmed);
+    let recovery_code = confirmed.json()["recovery_codes"][0].as_str().unwrap().to_owned();
+    let answer = client.post("/auth/login", &credentials(PASSWORD)).await.assert_status(200).json();
+    let ticket = answer["mfa"]["ticket"].as_str().unwrap().to_owned();
+    let verification = |method: &str, code: &str| json!({ "ticket": ticket, "method": method, "code": code, "remember_device": true });
+    client
+        .post("/auth/mfa/verify", &verification("recovery_code", &recovery_code[1..]))
+        .await
+        .assert_status(403);
+    client
+        .post("/auth/mfa/verify", &json!({ "ticket": ticket, "code": [recovery_code] }))
+        .await
+        .assert_status(422);
+    let code = totp.code(now);
+    let answer =
+        client.post("/auth/mfa/verify", &verification("totp", &code)).await.assert_status(200).json();
+    let device_token = answer["device_token"].as_str().unwrap().to_owned();
+    let mut login = credentials(PASSWORD);
+    login["device_token"] = json!(device_token);
+    client.post("/auth/login", &login).await.assert_status(200);
+    let body = json!({ "method": "recovery_code", "secret": recovery_code });
+    let raised = user.post("/auth/step-up", &body).await.assert_status(200);
+    user.take(&raised);
+
     user.get(&format!("/auth/profile?access_token={}", user.access_token)).await.assert_status(200);
     user.get(&format!("/nothing?password={}", PASSWORD.replace(' ', "%20"))).await.assert_status(404);
     // Mistakes must not be quoted either.
@@ -82,6 +117,16 @@ async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String
     user.change_password(WRONG_PASSWORD, NEW_PASSWORD).await.assert_status(403);
     user.change_password(PASSWORD, NEW_PASSWORD).await.assert_status(200);
     client.post("/auth/signup", &credentials(NEW_PASSWORD)).await.assert_status(200);
+    let mut laptop = Authenticator::new();
+    user.add_passkey("Laptop", &mut laptop).await;
+    let mut broken = assertion(&mut laptop, &client.challenge("/auth/login/passkey/options").await);
+    broken["credential"]["response"]["authenticatorData"] = json!("AAAA");
+    client.post("/auth/login/passkey", &broken).await.assert_status(403);
+    let offer = client.challenge("/auth/login/passkey/options").await;
+    let answer = assertion(&mut laptop, &offer);
+    let signature = answer["credential"]["response"]["signature"].as_str().unwrap().to_owned();
+    let answer = client.post("/auth/login/passkey", &answer).await.assert_status(200);
+    let by_passkey = User::new(client.clone(), EMAIL, NEW_PASSWORD, &answer);
     user.logout().await.assert_status(200);
     user.profile().await.assert_status(401);
 
@@ -95,6 +140,14 @@ async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String
         ("the first refresh token", first.refresh_token),
         ("the access token", user.access_token.clone()),
         ("the refresh token", user.refresh_token.clone()),
+        ("the secret of an authenticator", enrolment["secret"].as_str().unwrap().to_owned()),
+        ("a recovery code", recovery_code.replace('-', "")),
+        ("a recovery code in groups", recovery_code),
+        ("a ticket", ticket),
+        ("a device token", device_token),
+        ("the signature of a passkey", signature),
+        ("the access token by passkey", by_passkey.access_token.clone()),
+        ("the refresh token by passkey", by_passkey.refresh_token.clone()),
     ]
 }
 
@@ -122,6 +175,7 @@ on_both_engines! {
         let text = String::from_utf8_lossy(&log);
         assert!(text.contains("\"operation\":\"session_create\"") && text.contains("/verify-email"), "the log is one");
         assert_absent("the log", &log, &secrets);
+        assert!(!text.contains("\"level\":\"ERROR\""), "a wrong answer of a client is no error of the server");
         assert_absent("the log", &log, &[("the mail address", EMAIL), ("a query", "access_token=")]);
 
         for entry in std::fs::read_dir(database.directory.path()).unwrap() {

@@ -186,6 +186,14 @@ async fn wrong_settings_are_one_clear_line_each() {
         ("LATCHKEY_TRUSTED_PROXIES", "canary", "trusted_proxies"),
         ("LATCHKEY_CORS_ORIGINS", "*", "cors_origins: expected origins"),
         ("LATCHKEY_CORS_ORIGINS", "https://app.example.com/", "cors_origins: expected origins"),
+        ("LATCHKEY_PASSKEYS__RP_ID", "https://example.com", "passkeys.rp_id: expected a domain"),
+        ("LATCHKEY_PASSKEYS__RP_ID", "127.0.0.1", "passkeys.rp_id: expected a domain"),
+        ("LATCHKEY_PASSKEYS__RP_ID", "Example.com", "passkeys.rp_id: expected a domain"),
+        ("LATCHKEY_PASSKEYS__RP_ID", "d.example.com", "passkeys.rp_id: neither public_url nor"),
+        ("LATCHKEY_PASSKEYS__ORIGINS", "https://app.example.com", "passkeys.origins: expected https"),
+        ("LATCHKEY_PASSKEYS__ORIGINS", "http://app.id.example.com", "passkeys.origins: expected https"),
+        ("LATCHKEY_PASSKEYS__ORIGINS", "https://app.id.example.com/", "passkeys.origins: expected https"),
+        ("LATCHKEY_PASSKEYS__ORIGINS", "android:apk-key-hash:canary", "passkeys.origins: expected https"),
         ("LATCHKEY_ROOT_KEY", "canary", "root_key: expected 32 random bytes"),
         ("LATCHKEY_ROOT_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "root_key"),
         ("LATCHKEY_LIMITS__ENABLED", "canary", "limits.enabled"),
@@ -210,6 +218,30 @@ async fn wrong_settings_are_one_clear_line_each() {
         .await
         .assert_failure("listen");
     assert_eq!(two.stderr.lines().count(), 2, "{two:?}");
+}
+
+#[tokio::test]
+async fn passkeys_may_be_shared_below_a_domain() {
+    const APP: &str = "android:apk-key-hash:nIjLYNxP2pSkqBVL3VnFAz1qz3TJ1NyQeTsDYyUDIcE";
+    let database = Database::create(Engine::Sqlite).await;
+    for (public_url, rp_id, origins) in [
+        ("https://id.example.com", "example.com", format!("https://app.example.com,{APP}")),
+        // Somewhere else altogether, for a server that only the application calls.
+        ("http://10.0.0.1:8080", "example.com", "https://example.com,https://app.example.com:8443".into()),
+        ("http://localhost:8080", "localhost", "http://localhost:3000,http://app.localhost:3000".into()),
+    ] {
+        let settings = [
+            ("LATCHKEY_PUBLIC_URL", public_url),
+            ("LATCHKEY_PASSKEYS__RP_ID", rp_id),
+            ("LATCHKEY_PASSKEYS__ORIGINS", origins.as_str()),
+        ];
+        database.run(&["migrate", "status"], &settings).await.assert_success();
+    }
+    let settings = [
+        ("LATCHKEY_PUBLIC_URL", "http://10.0.0.1:8080"),
+        ("LATCHKEY_PASSKEYS__ORIGINS", "https://example.com"),
+    ];
+    database.run(&["migrate", "status"], &settings).await.assert_failure("passkeys.origins: useless without");
 }
 
 #[tokio::test]

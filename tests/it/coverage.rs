@@ -13,7 +13,7 @@ use crate::support::{App, Client, PASSWORD, Totp, User};
 macro_rules! proofs {
     ($($operation:ident { $($kind:ident($app:ident) $body:block)* })*) => {
         /// Operation and kind.
-        const PROVEN: &[(&str, &str)] = &[$($((stringify!($operation), stringify!($kind)),)*)*];
+        pub(super) const PROVEN: &[(&str, &str)] = &[$($((stringify!($operation), stringify!($kind)),)*)*];
 
         $(mod $operation {
             use super::*;
@@ -25,10 +25,17 @@ macro_rules! proofs {
     };
 }
 
+mod passkeys;
+
 /// What needs no proof, and why. Entries are taken away, never added, unless an operation is new.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("account_create", "unauthenticated", "for strangers by purpose"),
     ("email_verification_resend", "unauthenticated", "for strangers by purpose"),
+    ("passkey_options", "audit", "a challenge changes nothing"),
+    ("passkey_login_options", "unauthenticated", "for strangers by purpose"),
+    ("passkey_login_options", "audit", "a challenge changes nothing"),
+    ("passkey_verify_options", "audit", "a challenge changes nothing"),
+    ("passkey_step_up_options", "audit", "a challenge changes nothing"),
     ("key_set_get", "unauthenticated", "public keys"),
     ("key_set_get", "wrong_owner", "belongs to nobody"),
     ("liveness_get", "unauthenticated", "for load balancers"),
@@ -51,7 +58,8 @@ fn every_operation_is_proven_or_excused() {
             kinds.into_iter().filter(|kind| changes || *kind != "audit").map(|kind| (id.clone(), kind)),
         );
     }
-    let shown: Vec<(String, &str)> = PROVEN.iter().map(|(id, kind)| ((*id).to_owned(), *kind)).collect();
+    let proven = PROVEN.iter().chain(passkeys::PROVEN);
+    let shown: Vec<(String, &str)> = proven.map(|(id, kind)| ((*id).to_owned(), *kind)).collect();
     let excused: Vec<(String, &str)> =
         EXCEPTIONS.iter().map(|(id, kind, _)| ((*id).to_owned(), *kind)).collect();
     for case in &demanded {

@@ -23,6 +23,7 @@ mod mfa;
 mod mfa_races;
 mod outages;
 mod parity;
+mod passkeys;
 mod policy;
 mod problems;
 mod races;

@@ -346,6 +346,24 @@ on_both_engines! {
         app.anonymous().verify_recovery_code(&ticket, &codes[0]).await.assert_error(403, "wrong_code");
     }
 
+    /// As somebody would do who can write to the database and knows a secret of their own.
+    async fn a_secret_put_in_place_of_another_does_not_open(app: App) {
+        use sea_orm::ConnectionTrait;
+        let (_, adas, _) = app.user_with_totp(ADA).await;
+        let (mallory, _, _) = app.user_with_totp("mallory@example.com").await;
+        let sql = format!(
+            "UPDATE totp_authenticators SET sealed = (SELECT sealed FROM totp_authenticators WHERE account_id <> {id})
+             WHERE account_id = {id}",
+            id = match app.database.engine {
+                Engine::Sqlite => format!("x'{}'", mallory.id.replace('-', "")),
+                Engine::Postgres => format!("'{}'", mallory.id),
+            }
+        );
+        assert_eq!(app.connection().await.execute_unprepared(&sql).await.unwrap().rows_affected(), 1);
+        let ticket = app.ticket("mallory@example.com", PASSWORD).await;
+        app.anonymous().verify_totp(&ticket, &adas.code(app.now())).await.assert_error(500, "internal_error");
+    }
+
     async fn a_remembered_device_skips_the_second_factor_at_level_one(app: App) {
         let (ada, totp, _) = app.user_with_totp(ADA).await;
         let (_, _, _) = app.user_with_totp("bob@example.com").await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::support::process::{Connection, Process, Rows, Session, Site, credentials};
-use crate::support::{Answer, Engine, PASSWORD, eventually};
+use crate::support::{Answer, Authenticator, Engine, PASSWORD, assertion, eventually};
 
 /// The servers of a race: two beside each other on PostgreSQL; SQLite has one.
 pub async fn servers(site: &Site) -> Vec<Process> {
@@ -116,6 +116,56 @@ on_both_engines! {
         assert_eq!(hashes(&servers).await - before, 10.0);
     }
 
+    async fn a_hundred_uses_of_one_passkey_answer_begin_one_session(site: Site) {
+        let servers = servers(&site).await;
+        let (client, mut laptop) = (servers[0].anonymous(), Authenticator::new());
+        site.verified(&servers[0], "ada@example.com", PASSWORD).await;
+        let session = servers[0].login("ada@example.com", PASSWORD).await;
+        client.bearer(&session.access).try_add_passkey("Laptop", &mut laptop).await.assert_status(200);
+        let rows = site.rows().await;
+        let sessions = async || rows.count("sessions").await;
+
+        let alone = assertion(&mut laptop, &client.challenge("/auth/login/passkey/options").await);
+        assert_one_success(&at_once(&servers, "/auth/login/passkey", vec![alone; 100]).await);
+        assert_eq!(sessions().await, 2);
+
+        let login = client.post("/auth/login", &credentials("ada@example.com", PASSWORD)).await.json();
+        let ticket = login["mfa"]["ticket"].as_str().unwrap();
+        let mut second = assertion(&mut laptop, &client.ticket_challenge(ticket).await);
+        second["ticket"] = json!(ticket);
+        let answers = at_once(&servers, "/auth/mfa/passkey", vec![second; 100]).await;
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+        assert!(answers.iter().all(|answer| [200, 401].contains(&answer.status)), "{answers:?}");
+        assert_eq!(sessions().await, 3);
+        assert_eq!(rows.count("webauthn_challenges").await, 0);
+    }
+
+    async fn a_hundred_answers_to_one_challenge_make_one_passkey(site: Site) {
+        let servers = servers(&site).await;
+        site.verified(&servers[0], "ada@example.com", PASSWORD).await;
+        let session = servers[0].login("ada@example.com", PASSWORD).await;
+        let client = servers[0].anonymous().bearer(&session.access);
+        let offer = client.challenge("/auth/passkeys/options").await;
+        let start = Arc::new(Barrier::new(100));
+        let answers = join_all((0..100).map(|number| {
+            let credential = Authenticator::new().create(&offer["options"]);
+            let body = json!({ "name": "Laptop", "challenge_id": offer["challenge_id"], "credential": credential });
+            let (start, address) = (Arc::clone(&start), servers[number % servers.len()].address);
+            let access = &session.access;
+            async move {
+                let mut connection = Connection::open(address).await.unwrap();
+                start.wait().await;
+                connection.call("POST", "/auth/passkeys", Some(access), &body).await.unwrap()
+            }
+        }))
+        .await;
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+        // Those that come later are told that the account has a second factor now.
+        assert!(answers.iter().all(|answer| [200, 401, 403].contains(&answer.status)), "{answers:?}");
+        let rows = site.rows().await;
+        assert_eq!((rows.count("passkeys").await, rows.count("recovery_codes").await), (1, 10));
+    }
+
     async fn of_two_password_changes_at_once_one_succeeds(site: Site) {
         let servers = servers(&site).await;
         site.verified(&servers[0], "ada@example.com", PASSWORD).await;
@@ -186,6 +236,15 @@ on_both_engines! {
         assert_eq!(keys[0]["keys"].as_array().unwrap().len(), 1);
         assert!(keys.iter().all(|set| *set == keys[0]));
         assert_eq!(site.rows().await.count("server_keys").await, 2);
+    }
+}
+
+#[track_caller]
+fn assert_one_success(answers: &[Answer]) {
+    let (good, bad): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!(good.len(), 1);
+    for answer in bad {
+        answer.clone().assert_error(403, "passkey_refused");
     }
 }
 

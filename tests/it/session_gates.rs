@@ -5,13 +5,23 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, App, PASSWORD, Totp, claims};
+use crate::support::{Answer, App, Authenticator, PASSWORD, Totp, assertion, claims};
 
 const ADA: &str = "ada@example.com";
 
 /// Operations whose answer has a place for a session, and the test below that tries them all.
-const WAYS: &[&str] =
-    &["account_create", "session_create", "session_refresh", "session_step_up", "mfa_verify", "totp_confirm"];
+const WAYS: &[&str] = &[
+    "account_create",
+    "session_create",
+    "session_refresh",
+    "session_step_up",
+    "mfa_verify",
+    "totp_confirm",
+    "passkey_create",
+    "passkey_login",
+    "passkey_verify",
+    "passkey_step_up",
+];
 
 #[test]
 fn every_way_to_a_session_has_a_row() {
@@ -41,10 +51,23 @@ struct Held {
     refresh_token: String,
     access_token: String,
     waiting: String,
+    /// Answers of passkeys to challenges of before.
+    passkeys: Vec<(&'static str, &'static str, Value)>,
 }
 
 async fn held(app: &App) -> Held {
-    let (ada, totp, codes) = app.user_with_totp(ADA).await;
+    let (mut ada, totp, codes) = app.user_with_totp(ADA).await;
+    let mut laptop = Authenticator::new();
+    ada.add_passkey("Laptop", &mut laptop).await;
+    let client = app.anonymous();
+    let ticket = app.ticket(ADA, PASSWORD).await;
+    let mut second = assertion(&mut laptop, &client.ticket_challenge(&ticket).await);
+    second["ticket"] = json!(ticket);
+    let login = assertion(&mut laptop, &client.challenge("/auth/login/passkey/options").await);
+    let step_up = assertion(&mut laptop, &ada.challenge("/auth/step-up/passkey/options").await);
+    let offer = ada.challenge("/auth/passkeys/options").await;
+    let credential = Authenticator::new().create(&offer["options"]);
+    let create = json!({ "name": "Key", "challenge_id": offer["challenge_id"], "credential": credential });
     let waiting = ada.post("/auth/mfa/totp", &json!({ "name": "Tablet" })).await.assert_status(200).json();
     Held {
         id: ada.id.parse().unwrap(),
@@ -52,6 +75,12 @@ async fn held(app: &App) -> Held {
         refresh_token: ada.refresh_token.clone(),
         access_token: ada.access_token.clone(),
         waiting: waiting["id"].as_str().unwrap().to_owned(),
+        passkeys: vec![
+            ("passkey_login", "/auth/login/passkey", login),
+            ("passkey_verify", "/auth/mfa/passkey", second),
+            ("passkey_step_up", "/auth/step-up/passkey", step_up),
+            ("passkey_create", "/auth/passkeys", create),
+        ],
         totp,
         codes,
     }
@@ -63,7 +92,7 @@ async fn try_all(app: &App, held: &Held) -> Vec<(&'static str, Answer)> {
     let signed_in = client.bearer(&held.access_token);
     let code = held.totp.code(app.now());
     let step_up = |method: &str, secret: &str| json!({ "method": method, "secret": secret });
-    vec![
+    let mut tried = vec![
         ("account_create", client.post("/auth/signup", &json!({ "email": ADA, "password": PASSWORD })).await),
         ("session_create", app.try_login(ADA, PASSWORD).await),
         ("session_refresh", app.try_refresh(&held.refresh_token).await),
@@ -78,7 +107,11 @@ async fn try_all(app: &App, held: &Held) -> Vec<(&'static str, Answer)> {
                 .post(&format!("/auth/mfa/totp/{}/confirm", held.waiting), &json!({ "code": code }))
                 .await,
         ),
-    ]
+    ];
+    for (way, path, body) in &held.passkeys {
+        tried.push((way, signed_in.post(path, body).await));
+    }
+    tried
 }
 
 #[track_caller]
@@ -122,6 +155,11 @@ on_both_engines! {
         held.refresh_token = String::from("-");
         held.access_token = held.ticket.clone();
         held.codes = vec!["-".into(), "-".into()];
+        // A passkey is two factors; here it is somebody else's.
+        for (_, _, body) in &mut held.passkeys {
+            body["credential"]["id"] = json!("AAAAAAAAAAAAAAAAAAAAAA");
+            body["credential"]["rawId"] = json!("AAAAAAAAAAAAAAAAAAAAAA");
+        }
         let wrong = held.totp.wrong_code(app.now());
         let right = std::mem::replace(&mut held.totp, Totp::scan(&json!({ "id": "-", "secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" })));
         assert_ne!(right.code(app.now()), wrong);

@@ -5,6 +5,7 @@
 //! differences are meant: no answer repeats a secret, and JSON types are strict (`"12"` is no integer), as documented.
 //! Limits belong to types and members; a parameter's own `validator` attribute does not compile with [`Query`]; see [`Bounded`].
 
+mod base64url;
 mod bounded;
 mod check;
 mod datetime;
@@ -30,6 +31,7 @@ mod parity;
 mod tests;
 
 pub use self::{
+    base64url::Base64Url,
     bounded::Bounded,
     email::{Email, EmailError},
     https_url::HttpsUrl,
@@ -38,7 +40,7 @@ pub use self::{
     nullable::{Nullable, Patch},
     path::Path,
     query::Query,
-    scalar::Phone,
+    scalar::{Phone, Word},
     secret::{Code, NewPassword, Password, Token},
     violation::{HttpValidationError, Location, Rejection, Violation},
 };

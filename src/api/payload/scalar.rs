@@ -64,7 +64,7 @@ macro_rules! shown {
         }
     )*};
 }
-shown!(Email, HttpsUrl, Language, Phone);
+shown!(Email, HttpsUrl, Language, Phone, Word);
 
 /// A telephone number in E.164: `+`, then at most 15 digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -99,6 +99,44 @@ string_type!(
     poem_openapi::registry::MetaSchema {
         pattern: Some(E164.to_owned()),
         example: Some("+4930123456".into()),
+        ..poem_openapi::registry::MetaSchema::new("string")
+    }
+);
+
+/// A word out of a list that others may make longer: 1 to 32 small letters, digits and hyphens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Word(String);
+
+const WORD: &str = "^[a-z0-9-]{1,32}$";
+
+impl Word {
+    /// A word of ours.
+    pub fn new(word: &'static str) -> Self {
+        Self(word.to_owned())
+    }
+
+    /// The word as sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: String) -> Result<Self, Mistake> {
+        let of_a_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if (1..=32).contains(&text.len()) && text.bytes().all(of_a_word) {
+            Ok(Self(text))
+        } else {
+            let msg = format!("String should match pattern '{WORD}'");
+            Err(Mistake::new("string_pattern_mismatch", msg).with("pattern", WORD))
+        }
+    }
+}
+
+string_type!(
+    Word,
+    "string_word",
+    poem_openapi::registry::MetaSchema {
+        pattern: Some(WORD.to_owned()),
+        example: Some("internal".into()),
         ..poem_openapi::registry::MetaSchema::new("string")
     }
 );

@@ -2,6 +2,7 @@
 
 pub mod devices;
 mod factors;
+mod passkeys;
 mod recovery_codes;
 mod sign_in;
 mod step_up;
@@ -22,6 +23,7 @@ use crate::crypto::totp::TotpCode;
 use crate::plugins::mail::NoticeEvent;
 
 pub use factors::Factors;
+pub use passkeys::{Assertion, LIFETIME as CHALLENGE, Offer, Registered, relying_party};
 pub use step_up::StepUp;
 pub use tickets::Challenge;
 pub use totp::{Confirmed, Enrolled};

@@ -112,6 +112,15 @@ impl Services {
         .await
     }
 
+    /// A ticket that may still be answered. Nothing is counted by looking at it.
+    pub(super) async fn open_ticket(&self, ticket: &OpaqueToken) -> Result<mfa_ticket::Model, Error> {
+        let now = self.sources.now();
+        let found = find(self.db.reader(), &ticket.hash()).await?;
+        found
+            .filter(|row| row.used_at.is_none() && row.expires_at > now && row.attempts < ANSWERS)
+            .ok_or(Error::InvalidTicket)
+    }
+
     /// Takes a ticket for one answer, inside the transaction that checks it.
     pub(in super::super) async fn take_ticket(
         &self,

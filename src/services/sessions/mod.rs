@@ -32,6 +32,7 @@ use crate::plugins::mail::{Mail, NoticeEvent};
 pub use authenticate::{Caller, State, states};
 pub use refresh::{Renewal, Renewed, renewals};
 pub use sign_in::SigningIn;
+pub(super) use sign_in::refusal_reason;
 
 /// What a token of ours is good for, until there are narrower ones.
 const SCOPE: &str = "account";

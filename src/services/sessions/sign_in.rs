@@ -57,7 +57,7 @@ impl Services {
             (found, refusal) => {
                 let refusal = refusal.unwrap_or(Error::InvalidCredentials);
                 let mut event = Event::new(Action::SignInFailed, Actor::Anonymous(origin))
-                    .detail(serde_json::json!({ "reason": reason(&refusal) }));
+                    .detail(serde_json::json!({ "reason": refusal_reason(&refusal) }));
                 event.account = found.map(|account| account.id);
                 self.write_audit(event).await?;
                 Err(refusal)
@@ -103,8 +103,10 @@ impl Services {
     }
 }
 
-fn reason(refusal: &Error) -> &'static str {
+/// The refusal of a sign-in, for the audit trail.
+pub(in super::super) fn refusal_reason(refusal: &Error) -> &'static str {
     match refusal {
+        Error::PasskeyRefused => "passkey_refused",
         Error::EmailNotVerified => "email_not_verified",
         Error::AccountDisabled => "account_disabled",
         _ => "invalid_credentials",

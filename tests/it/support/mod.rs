@@ -8,6 +8,7 @@ mod database;
 mod engines;
 mod mail;
 mod node;
+mod passkey;
 pub mod process;
 pub mod smtp;
 mod totp;
@@ -20,6 +21,7 @@ pub use database::{Database, Engine};
 pub use engines::On;
 pub use mail::{Mail, mailbox};
 pub use node::Node;
+pub use passkey::{Authenticator, assertion, base64url};
 pub use totp::Totp;
 pub use user::{PASSWORD, User, claims};
 
