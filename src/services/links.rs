@@ -1,8 +1,8 @@
 //! What mailed links have in common: 256 random bits, hashed at rest, used once, for a limited time, until something newer
 //! takes their place. Rows of links are changed with their account locked, so that of many uses at once one counts.
 
-use entities::{AccountId, Timestamp, email_verification};
-use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+use entities::{AccountId, Timestamp};
+use sea_orm::{DatabaseTransaction, DbErr};
 
 use super::limits::Limit;
 use super::{Error, Origin, Services, email_changes, password_resets};
@@ -48,17 +48,4 @@ pub(super) async fn supersede(
 ) -> Result<(), DbErr> {
     password_resets::supersede(db, account, now).await?;
     email_changes::supersede(db, account, now).await
-}
-
-/// The same, and the links that confirm the address, which is the account's no longer.
-pub(super) async fn supersede_with_address(
-    db: &DatabaseTransaction,
-    account: AccountId,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    email_verification::Entity::delete_many()
-        .filter(email_verification::Column::AccountId.eq(account))
-        .exec(db)
-        .await?;
-    supersede(db, account, now).await
 }
