@@ -29,10 +29,10 @@ struct EmailChangeToken {
     token: Token,
 }
 
-const ON_ITS_WAY: &str = "A mail with a link is on its way to the new address. Until it is used, nothing changes.";
-const CHANGED: &str = "The address is changed. The old one has been told how to take that back.";
-const RESTORED: &str =
-    "The change is taken back and all sessions have been ended. A mail with a link to a new password is on its way.";
+const ON_ITS_WAY: &str =
+    "A mail with a link is on its way to the new address. Until it is used, nothing changes.";
+const CHANGED: &str = "The address is changed. Sign in with the new one from now on.";
+const RESTORED: &str = "The change is taken back and all sessions have been ended. A mail with a link to a new password is on its way.";
 
 impl Example for EmailChangeRequest {
     fn example() -> Self {

@@ -35,11 +35,7 @@ impl NewReset {
 impl Services {
     /// Asks for a link. Whether there is anything to send is found out later, by the outbox: the answer, and the time it
     /// takes, are the same for any address. Answers how long to wait before asking again.
-    pub async fn request_password_reset(
-        &self,
-        email_key: &str,
-        origin: &Origin,
-    ) -> Result<Duration, Error> {
+    pub async fn request_password_reset(&self, email_key: &str, origin: &Origin) -> Result<Duration, Error> {
         let limits = &self.config.limits;
         self.admit(vec![Limit::address("reset", origin.ip, limits.reset_per_address)]).await?;
         let wait = self
@@ -76,11 +72,13 @@ impl Services {
                         return Ok(());
                     };
                     supersede(transaction, account.id, now).await?;
-                    let mail =
-                        Mail::ResetPassword { link: reset.link.clone(), expires_in: reset.expires_in };
+                    let mail = Mail::ResetPassword { link: reset.link.clone(), expires_in: reset.expires_in };
                     let language = origin.language(account.locale.as_deref());
                     reset.write(transaction).await?;
-                    services.mail(Some(account.id), &account.email, language, mail)?.write(transaction).await?;
+                    services
+                        .mail(Some(account.id), &account.email, language, mail)?
+                        .write(transaction)
+                        .await?;
                     record.write(transaction).await.map_err(Error::from)
                 })
             })

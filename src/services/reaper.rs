@@ -38,12 +38,7 @@ impl Services {
             ("sessions", "id", "revoked_at IS NOT NULL AND revoked_at < $1", ended),
             ("email_verifications", "id", "expires_at < $1", ended),
             ("password_resets", "id", "expires_at < $1", ended),
-            (
-                "email_changes",
-                "id",
-                "expires_at < $1 AND (revert_until IS NULL OR revert_until < $1)",
-                ended,
-            ),
+            ("email_changes", "id", "expires_at < $1 AND (revert_until IS NULL OR revert_until < $1)", ended),
             (
                 "outbox_messages",
                 "id",

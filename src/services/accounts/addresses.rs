@@ -71,5 +71,7 @@ async fn holder(
          ORDER BY pending LIMIT 1";
     let asking = asking.unwrap_or(AccountId(Uuid::nil()));
     let values: [Value; 4] = [verified_only.into(), email_key.into(), now.into(), asking.into()];
-    Holder::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).one(db).await
+    Holder::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values))
+        .one(db)
+        .await
 }
