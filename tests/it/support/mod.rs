@@ -10,6 +10,7 @@ mod mail;
 mod node;
 mod passkey;
 pub mod process;
+mod recovery;
 pub mod smtp;
 mod totp;
 mod user;
