@@ -109,7 +109,7 @@ impl Services {
                     let verified_only = services.config.require_verified_email;
                     let holder =
                         make_way(transaction, &row.new_email_key, Some(account.id), verified_only, now);
-                    if holder.await?.is_some_and(|holder| holder.account != account.id) {
+                    if holder.await?.is_some() {
                         return Err(Error::InvalidLink);
                     }
                     // An address that was never confirmed may be a stranger's, who must not come in by it.

@@ -91,13 +91,13 @@ on_both_engines! {
     }
 
     async fn a_confirmation_works_once_for_a_day_until_a_newer_one(app: App) {
-        let mut ada = app.user(OLD).await;
+        let ada = app.user(OLD).await;
         let old = app.confirm_token(&ada, NEW).await;
         let new = app.confirm_token(&ada, THIRD).await;
         app.confirm_email(&old).await.assert_error(400, "invalid_link");
         app.clock.advance_seconds(DAY);
         app.confirm_email(&new).await.assert_error(400, "link_expired");
-        ada.step_up_with_password().await;
+        let ada = app.login(OLD, PASSWORD).await;
         let last = app.confirm_token(&ada, NEW).await;
         app.clock.advance_seconds(DAY - 1);
         app.confirm_email(&last).await.assert_status(200);

@@ -19,7 +19,7 @@ pub struct Holder {
 }
 
 /// Makes way for an account that is to have the address: removes a sign-up that was never confirmed. Answers whose the
-/// address is instead, when it is taken. An account's own way back to it does not count for `asking`.
+/// address is instead, when it is taken. What is the account's own already, or its way back, does not count for `asking`.
 pub async fn make_way(
     db: &DatabaseTransaction,
     email_key: &str,
@@ -61,8 +61,8 @@ async fn holder(
 ) -> Result<Option<Holder>, DbErr> {
     // Without the demand for a confirmed address, an unconfirmed account is in use.
     let sql = "SELECT a.id AS account, a.email, a.locale,
-             ($1 AND a.email_verified_at IS NULL AND a.disabled_at IS NULL AND a.id <> $4) AS pending
-           FROM accounts a WHERE a.email_key = $2
+             ($1 AND a.email_verified_at IS NULL AND a.disabled_at IS NULL) AS pending
+           FROM accounts a WHERE a.email_key = $2 AND a.id <> $4
          UNION ALL
          SELECT a.id, c.old_email, a.locale, FALSE
            FROM email_changes c JOIN accounts a ON a.id = c.account_id
