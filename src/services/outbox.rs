@@ -223,10 +223,10 @@ impl Services {
                 Err(error) => Err(SendError { permanent: true, message: error }),
             },
             Ok(Content::ResendVerification { email_key, origin }) => {
-                self.send_verification_again(&email_key, &origin).await.map_err(passing)
+                self.send_verification_again(&email_key, &origin).await.map_err(|error| passing(&error))
             }
             Ok(Content::ResetPassword { email_key, origin }) => {
-                self.send_password_reset(&email_key, &origin).await.map_err(passing)
+                self.send_password_reset(&email_key, &origin).await.map_err(|error| passing(&error))
             }
             Err(error) => Err(error),
         };
@@ -302,7 +302,7 @@ fn read(content: &[u8]) -> Result<Content, SendError> {
 }
 
 /// It may go better another time.
-fn passing(error: Error) -> SendError {
+fn passing(error: &Error) -> SendError {
     SendError { permanent: false, message: format!("{error:?}") }
 }
 
