@@ -9,6 +9,7 @@
 //! - [`services`]: rules and transactions
 //! - [`crypto`]: password hashing, token formats, signing keys, sealing
 //! - [`plugins`]: what a deployer adds without touching the rest
+//! - [`outbound`]: requests to other servers, bounded
 //! - [`db`]: the doors to the database: pooled reads, grouped writes, batches
 //! - [`telemetry`]: logs and metrics, labelled by operation id
 //! - [`templates`]: mails and pages, inside the binary
@@ -27,6 +28,7 @@ pub mod device;
 pub mod entropy;
 pub mod files;
 pub mod locale;
+pub mod outbound;
 pub mod plugins;
 pub mod secret;
 pub mod server;

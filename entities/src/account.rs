@@ -33,7 +33,7 @@ pub struct Model {
     pub updated_at: Timestamp,
 }
 
-/// A PHC string. Its own type, so that printing a row does not print the hash.
+/// A PHC string, or what another program made until a sign-in replaces it. Its own type, so that printing a row does not print the hash.
 #[derive(Clone, PartialEq, Eq, DeriveValueType)]
 pub struct PasswordHash(pub String);
 

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use entities::{AccountId, account};
 
+use super::import;
 use crate::api::payload::Email;
 use crate::clock::rfc3339;
 use crate::config::Config;
@@ -40,6 +41,8 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Import accounts from elsewhere with their password hashes, a JSON object in each line
+    Import(import::ImportArgs),
 }
 
 /// An e-mail address or an id.
@@ -117,6 +120,7 @@ async fn act(command: Command, services: &Services) -> Result<(), String> {
             services.delete_account(account.id).await.map_err(failed)?;
             println!("{} is deleted", account.email);
         }
+        Command::Import(args) => import::run(&args, services).await?,
     }
     Ok(())
 }

@@ -53,6 +53,7 @@ pub struct Config {
     pub metrics_listen: Option<String>,
     pub log: Log,
     pub hashing: Hashing,
+    pub passwords: Passwords,
     pub tokens: Tokens,
     pub assurance: Assurance,
     pub passkeys: Passkeys,
@@ -92,6 +93,17 @@ pub struct Hashing {
     pub threads: usize,
     /// Hashes that may wait; beyond it the answer is 503. Default 256.
     pub queue: usize,
+}
+
+/// What is asked of a new password beside the rules inside the binary.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Passwords {
+    /// A service that knows breached passwords by the protocol of Have I Been Pwned, such as
+    /// `https://api.pwnedpasswords.com/range`. It learns five digits of a hash. Default off.
+    pub breach_url: Option<Url>,
+    /// Milliseconds to wait for it; then the password is admitted unchecked. Default 1500.
+    pub breach_timeout_ms: u64,
 }
 
 /// Lifetimes, in seconds.
@@ -289,6 +301,7 @@ impl Default for Config {
             metrics_listen: None,
             log: Log::default(),
             hashing: Hashing::default(),
+            passwords: Passwords::default(),
             tokens: Tokens::default(),
             assurance: Assurance::default(),
             passkeys: Passkeys::default(),
@@ -308,6 +321,12 @@ impl Default for Log {
 impl Default for Hashing {
     fn default() -> Self {
         Self { memory_kib: 19_456, iterations: 2, parallelism: 1, threads: 0, queue: 256 }
+    }
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self { breach_url: None, breach_timeout_ms: 1500 }
     }
 }
 

@@ -78,6 +78,21 @@ impl Config {
         demand(self.hashing.threads <= 1024, "hashing.threads: expected 0 to 1024");
         demand((1..=100_000).contains(&self.hashing.queue), "hashing.queue: expected 1 to 100000");
 
+        if let Some(url) = &self.passwords.breach_url {
+            let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+            demand(
+                matches!(url.scheme(), "http" | "https")
+                    && url.has_host()
+                    && plain
+                    && url.password().is_none(),
+                "passwords.breach_url: expected an http or https URL without credentials, query and fragment",
+            );
+        }
+        demand(
+            (100..=10_000).contains(&self.passwords.breach_timeout_ms),
+            "passwords.breach_timeout_ms: expected 100 to 10000",
+        );
+
         let tokens = &self.tokens;
         demand(
             (60..=Tokens::MOST_ACCESS_SECONDS).contains(&tokens.access_seconds),

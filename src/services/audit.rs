@@ -21,6 +21,8 @@ pub enum Action {
     AccountDisabled,
     AccountEnabled,
     AccountDeleted,
+    /// An operator brought the account from elsewhere.
+    AccountImported,
     SessionCreated,
     SignInFailed,
     SessionRefreshed,
@@ -85,6 +87,7 @@ impl Action {
             Self::AccountDisabled => "account.disabled",
             Self::AccountEnabled => "account.enabled",
             Self::AccountDeleted => "account.deleted",
+            Self::AccountImported => "account.imported",
             Self::SessionCreated => "session.created",
             Self::SignInFailed => "session.sign_in_failed",
             Self::SessionRefreshed => "session.refreshed",

@@ -11,6 +11,7 @@ mod links;
 pub mod mfa;
 pub mod outbox;
 pub mod password_resets;
+mod passwords;
 pub mod policy;
 pub mod reaper;
 mod recovery;
@@ -45,6 +46,7 @@ pub struct Services {
     factors: Envelopes,
     relying_party: Option<Arc<Webauthn>>,
     challenges: Sealer,
+    breaches: Option<Arc<passwords::Breaches>>,
     sessions: Arc<Batcher<entities::SessionId, Option<Arc<sessions::State>>>>,
     refreshes: Arc<Batcher<sessions::Renewal, Option<sessions::Renewed>>>,
 }
@@ -78,6 +80,7 @@ impl Services {
         let factors = Envelopes::new(Sealer::new(&root, "second factors", sources.entropy), sources.entropy);
         let relying_party = mfa::relying_party(&config)?.map(Arc::new);
         let challenges = Sealer::new(&root, "webauthn", sources.entropy);
+        let breaches = passwords::Breaches::configured(&config.passwords)?.map(Arc::new);
         let sessions = Arc::new(sessions::states(db.clone()));
         let refreshes = Arc::new(sessions::renewals(db.clone()));
         let keys = Arc::new(keys);
@@ -91,6 +94,7 @@ impl Services {
             factors,
             relying_party,
             challenges,
+            breaches,
             sessions,
             refreshes,
         })

@@ -15,7 +15,7 @@ use super::links::judge;
 use super::mfa::lock;
 use super::{Error, Origin, Services};
 use crate::crypto::opaque_token::OpaqueToken;
-use crate::crypto::password::{Password, check};
+use crate::crypto::password::Password;
 use crate::plugins::mail::{Mail, NoticeEvent};
 
 /// A link that is about to be mailed.
@@ -120,7 +120,7 @@ impl Services {
         let id = row.account_id;
         let account = account::Entity::find_by_id(id).one(self.db.reader()).await?;
         let account = account.filter(|account| self.may_recover(account)).ok_or(Error::InvalidLink)?;
-        check(&new, &account.email)?;
+        self.admit_password(&new, &account.email).await?;
         let password_hash = self.hasher.hash(new).await?;
 
         let (services, origin) = (self.clone(), origin.clone());

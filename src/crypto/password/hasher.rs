@@ -8,13 +8,15 @@ use std::{
     time::Instant,
 };
 
-use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version, password_hash::phc};
+use argon2::{Params, password_hash::phc};
 use metrics::{gauge, histogram};
 use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
-use zeroize::{Zeroize, Zeroizing};
 
-use super::{HashingParams, Password, params};
+use super::{
+    HashingParams, Password, params,
+    stored::{Argon, Memory, Recipe, Stored, Tag},
+};
 use crate::entropy::Entropy;
 
 /// Every hash that may wait is waiting already; ask again in a moment.
@@ -27,13 +29,13 @@ pub struct Overloaded;
 pub struct Verdict {
     /// The password is the one that was hashed.
     pub matches: bool,
-    /// It matches, but the stored hash is weaker than a new one would be: hash it again and store that.
+    /// It matches, but the stored hash is weaker than a new one would be, or another program made it in its own way: hash
+    /// the password again and store that.
     pub needs_rehash: bool,
 }
 
-type Tag = Zeroizing<Vec<u8>>;
-
-/// A bounded pool of threads that compute Argon2id hashes, and the bounded queue before it.
+/// A bounded pool of threads that compute password hashes, and the bounded queue before it. New ones are Argon2id; those
+/// that came from elsewhere are computed as they were made.
 ///
 /// Each thread keeps its memory blocks from hash to hash, which saves a fifth of the time, and allocates them
 /// at its first hash, so that an idle server stays small. The threads end when the last clone is dropped.
@@ -49,8 +51,8 @@ pub struct Hasher {
 /// One hash to compute.
 struct Job {
     password: Password,
-    salt: phc::Salt,
-    params: Params,
+    recipe: Recipe,
+    length: usize,
     reply: oneshot::Sender<Tag>,
     waiting: Waiting,
 }
@@ -102,9 +104,10 @@ impl Hasher {
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..threads {
             let (jobs, computed) = (Arc::clone(&jobs), Arc::clone(&self.computed));
+            let memory = Memory::new(&self.current);
             thread::Builder::new()
                 .name(format!("password-{number}"))
-                .spawn(move || work(&jobs, &computed))
+                .spawn(move || work(&jobs, memory, &computed))
                 .map_err(|error| format!("cannot start a password hashing thread: {error}"))?;
         }
         Ok(())
@@ -112,29 +115,29 @@ impl Hasher {
 
     /// Hashes with a fresh salt and the current parameters, to a PHC string (`$argon2id$v=19$…`).
     pub async fn hash(&self, password: Password) -> Result<String, Overloaded> {
-        let salt = salt(&self.entropy.bytes::<{ params::SALT_LENGTH }>());
-        let tag = self.compute(password, salt, self.current.clone()).await?;
-        Ok(Stored { params: self.current.clone(), salt, tag }.to_phc())
+        let argon2 = Argon::ours(self.current.clone(), salt(&self.entropy.bytes()));
+        let tag = self.compute(password, Recipe::Argon2(argon2.clone()), params::TAG_LENGTH).await?;
+        Ok(argon2.to_phc(&tag))
     }
 
-    /// Compares with a stored PHC string, at the cost that the string names. `None`, the account that does not
-    /// exist, and a string that is not one of ours cost a hash with the current parameters and never match, so
-    /// that time does not tell who has an account.
+    /// Compares with a stored hash, at the cost that it names. `None`, the account that does not exist, and a text that is
+    /// no hash cost a hash with the current parameters and never match, so that time does not tell who has an account. A
+    /// hash from elsewhere costs its own until it is replaced.
     pub async fn verify(&self, password: Password, stored: Option<&str>) -> Result<Verdict, Overloaded> {
-        let stored = stored.and_then(|phc| {
-            let parsed = Stored::parse(phc);
-            if parsed.is_none() {
-                tracing::error!("a stored password hash is malformed; the account cannot sign in with it");
+        let stored = stored.and_then(|text| match Stored::parse(text) {
+            Ok(stored) => Some(stored),
+            Err(_) => {
+                tracing::error!("a stored password hash can't be used; the account cannot sign in with it");
+                None
             }
-            parsed
         });
-        let Some(stored) = stored else {
-            self.compute(password, salt(&self.dummy_salt), self.current.clone()).await?;
+        let Some(Stored { recipe, tag }) = stored else {
+            let nobodys = Recipe::Argon2(Argon::ours(self.current.clone(), salt(&self.dummy_salt)));
+            self.compute(password, nobodys, params::TAG_LENGTH).await?;
             return Ok(Verdict { matches: false, needs_rehash: false });
         };
-        let tag = self.compute(password, stored.salt, stored.params.clone()).await?;
-        let matches = bool::from(tag.ct_eq(&stored.tag));
-        let weaker = params::weaker(&stored.params, &self.current) || stored.salt.len() < params::SALT_LENGTH;
+        let weaker = recipe.is_weaker_than(&self.current);
+        let matches = bool::from(self.compute(password, recipe, tag.len()).await?.ct_eq(&tag));
         Ok(Verdict { matches, needs_rehash: matches && weaker })
     }
 
@@ -143,28 +146,27 @@ impl Hasher {
         self.computed.load(Ordering::Relaxed)
     }
 
-    async fn compute(&self, password: Password, salt: phc::Salt, params: Params) -> Result<Tag, Overloaded> {
+    /// The first `length` bytes that come of `password`.
+    async fn compute(&self, password: Password, recipe: Recipe, length: usize) -> Result<Tag, Overloaded> {
         let (reply, tag) = oneshot::channel();
-        let job = Job { password, salt, params, reply, waiting: Waiting::start() };
+        let job = Job { password, recipe, length, reply, waiting: Waiting::start() };
         self.queue.try_send(job).map_err(|_| Overloaded)?;
         tag.await.map_err(|_| Overloaded)
     }
 }
 
 /// The life of a pool thread: it ends when no hasher is left to send jobs.
-fn work(jobs: &Mutex<Receiver<Job>>, computed: &AtomicU64) {
-    let mut memory = Memory::default();
+fn work(jobs: &Mutex<Receiver<Job>>, mut memory: Memory, computed: &AtomicU64) {
     loop {
         // The guard is a temporary of this statement: one thread waits for a job, the others for its place.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { password, salt, params, reply, waiting }) = job else { return };
+        let Ok(Job { password, recipe, length, reply, waiting }) = job else { return };
         drop(waiting);
         if reply.is_closed() {
             continue;
         }
         let started = Instant::now();
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        match memory.hash(&argon2, password.as_str().as_bytes(), &salt) {
+        match memory.compute(&recipe, password.as_str().as_bytes(), length) {
             Ok(tag) => {
                 computed.fetch_add(1, Ordering::Relaxed);
                 histogram!("latchkey_password_hash_seconds").record(started.elapsed().as_secs_f64());
@@ -173,59 +175,6 @@ fn work(jobs: &Mutex<Receiver<Job>>, computed: &AtomicU64) {
             }
             Err(error) => tracing::error!(%error, "a password could not be hashed"),
         }
-    }
-}
-
-/// The blocks that a thread hashes in. They hold what is derived from the last password, hence the wiping.
-#[derive(Default)]
-struct Memory(Vec<Block>);
-
-impl Memory {
-    fn hash(&mut self, argon2: &Argon2<'_>, password: &[u8], salt: &[u8]) -> argon2::Result<Tag> {
-        let needed = argon2.params().block_count();
-        if self.0.len() < needed {
-            // Replaced, not grown: growing would copy, and leave the old blocks unwiped.
-            self.0.zeroize();
-            self.0 = vec![Block::new(); needed];
-        }
-        let mut tag = Zeroizing::new(vec![0; argon2.params().output_len().unwrap_or(params::TAG_LENGTH)]);
-        argon2.hash_password_into_with_memory(password, salt, &mut tag, &mut self.0)?;
-        Ok(tag)
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-/// A stored hash, taken apart.
-struct Stored {
-    params: Params,
-    salt: phc::Salt,
-    tag: Tag,
-}
-
-impl Stored {
-    /// Takes a PHC string apart, if it is an Argon2id one, complete and of an affordable cost.
-    fn parse(phc: &str) -> Option<Self> {
-        let hash = PasswordHash::new(phc).ok()?;
-        let ours = hash.algorithm == argon2::ARGON2ID_IDENT
-            && hash.version.is_some_and(|version| Version::try_from(version) == Ok(Version::V0x13));
-        let params = Params::try_from(&hash).ok().filter(|params| ours && params::affordable(params))?;
-        Some(Self { params, salt: hash.salt?, tag: Zeroizing::new(hash.hash?.as_bytes().to_vec()) })
-    }
-
-    fn to_phc(&self) -> String {
-        let hash = PasswordHash {
-            algorithm: argon2::ARGON2ID_IDENT,
-            version: Some(Version::V0x13.into()),
-            params: (&self.params).try_into().expect("Argon2 parameters fit a PHC string"),
-            salt: Some(self.salt),
-            hash: Some(phc::Output::new(&self.tag).expect("a tag has a length that PHC strings allow")),
-        };
-        hash.to_string()
     }
 }
 

@@ -1,15 +1,20 @@
 //! Passwords: the secret type, the policy that admits them and the pool that hashes them.
 //!
 //! Argon2id (RFC 9106) with NFC-normalised input (NIST SP 800-63B-4 §3.1.1.2), never truncated, trimmed or
-//! case-folded.
+//! case-folded. Hashes of other programs verify until they are replaced.
 
+mod breach;
+mod foreign;
 mod hasher;
 mod params;
 mod policy;
+mod stored;
 
+pub use breach::RangeQuery;
 pub use hasher::{Hasher, Overloaded, Verdict};
 pub use params::HashingParams;
 pub use policy::{MAX_LENGTH, MIN_LENGTH, Refusal, check};
+pub use stored::{UnusableHash, check_imported};
 
 use std::fmt;
 

@@ -13,6 +13,9 @@ const MIN_PARALLELISM: u32 = 1;
 const MAX_MEMORY_KIB: u32 = 4 * 1024 * 1024;
 const MAX_ITERATIONS: u32 = 64;
 const MAX_PARALLELISM: u32 = 64;
+const MAX_MEMORY_KIB_FROM_ELSEWHERE: u32 = 256 * 1024;
+/// In KiB that are passed over.
+const MAX_PASSES_FROM_ELSEWHERE: u64 = 4 * 1024 * 1024;
 const MAX_THREADS: usize = 1024;
 const MAX_QUEUE: usize = 65_536;
 
@@ -80,6 +83,14 @@ pub(super) fn affordable(params: &Params) -> bool {
     params.m_cost() <= MAX_MEMORY_KIB
         && params.t_cost() <= MAX_ITERATIONS
         && params.p_cost() <= MAX_PARALLELISM
+}
+
+/// Whether a hash that another program made may ask for this cost: 256 MiB, and some seconds of a core.
+pub(super) fn affordable_from_elsewhere(params: &Params) -> bool {
+    let passes = u64::from(params.m_cost()) * u64::from(params.t_cost());
+    affordable(params)
+        && params.m_cost() <= MAX_MEMORY_KIB_FROM_ELSEWHERE
+        && passes <= MAX_PASSES_FROM_ELSEWHERE
 }
 
 /// Whether `stored` is weaker than `current` in any respect.

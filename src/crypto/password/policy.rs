@@ -27,6 +27,11 @@ pub enum Refusal {
         "This password is among those that attackers try first. Choose another, for example several unrelated words."
     )]
     Common,
+    /// A service that collects breached passwords knows it.
+    #[error(
+        "This password has appeared in a data breach, so attackers know it. Choose another, for example several unrelated words."
+    )]
+    Breached,
     /// The account's e-mail address or its local part.
     #[error("The password must not be your e-mail address or the part of it before the @.")]
     EmailAddress,
@@ -148,6 +153,7 @@ mod tests {
             Refusal::TooShort,
             Refusal::TooLong,
             Refusal::Common,
+            Refusal::Breached,
             Refusal::EmailAddress,
             Refusal::ProductName,
         ] {

@@ -1,6 +1,7 @@
 //! Accounts: sign-up, profile, password; and what an operator may do to one.
 
 pub(super) mod addresses;
+mod import;
 mod operate;
 mod sign_up;
 
@@ -17,10 +18,11 @@ use super::links::supersede;
 use super::mfa::devices::forget_all;
 use super::sessions::{Caller, State, Which, revoke};
 use super::{Error, Origin, Services};
-use crate::crypto::password::{Password, check};
+use crate::crypto::password::Password;
 use crate::locale::Locale;
 use crate::plugins::mail::NoticeEvent;
 
+pub use import::Import;
 pub use operate::Selector;
 pub use sign_up::{SignUp, SignedUp};
 
@@ -101,7 +103,7 @@ impl Services {
         let (account, session) = (state.account, state.session);
         let rate = self.config.limits.password_per_account;
         self.admit(vec![Limit::subject("password", &account.to_string(), rate)]).await?;
-        check(&new, &state.email)?;
+        self.admit_password(&new, &state.email).await?;
         let row = account::Entity::find_by_id(account)
             .one(self.db.reader())
             .await?

@@ -10,7 +10,7 @@ use super::super::sessions::SignedIn;
 use super::super::sessions::means::Means;
 use super::super::{Error, Origin, Services, email_verifications};
 use super::addresses::{Holder, make_way};
-use crate::crypto::password::{Password, check};
+use crate::crypto::password::Password;
 use crate::plugins::mail::Mail;
 
 /// Somebody who wants an account.
@@ -41,7 +41,7 @@ impl Services {
             Limit::subject("signup", &request.email_key, limits.signup_per_account),
         ])
         .await?;
-        check(&request.password, &request.email)?;
+        self.admit_password(&request.password, &request.email).await?;
         let hash = self.hasher.hash(request.password).await?;
 
         let now = self.sources.now();

@@ -7,9 +7,10 @@ mod database;
 #[macro_use]
 mod engines;
 mod mail;
-mod node;
+pub mod node;
 mod passkey;
 pub mod process;
+pub mod ranges;
 mod recovery;
 pub mod smtp;
 mod totp;

@@ -1,0 +1,60 @@
+//! Requests to other servers. Each is bounded in time and its answer in size; no redirect is followed, because it could
+//! lead anywhere. Proxies that the environment names (`HTTPS_PROXY`, `NO_PROXY`) are used.
+
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
+
+/// Why there is no answer to work with. Says nothing of what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    #[error("no whole answer in time")]
+    Timeout,
+    #[error("no connection, or it broke")]
+    Unreachable,
+    #[error("the answer has the status {0}")]
+    Status(StatusCode),
+    #[error("the answer is too large")]
+    TooLarge,
+}
+
+impl From<reqwest::Error> for Failure {
+    // The text of the error is dropped: it has the URL in it.
+    fn from(_: reqwest::Error) -> Self {
+        Self::Unreachable
+    }
+}
+
+/// A client that trusts the authorities of this machine and the public ones. The error is a line for the operator.
+pub fn client() -> Result<Client, String> {
+    let authorities = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der));
+    Client::builder()
+        .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_certs_merge(authorities.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+/// Sends, and reads an answer of status 200 to its end.
+pub async fn fetch(
+    request: RequestBuilder,
+    patience: Duration,
+    max_bytes: usize,
+) -> Result<Vec<u8>, Failure> {
+    let exchange = async {
+        let mut answer = request.send().await?;
+        if answer.status() != StatusCode::OK {
+            return Err(Failure::Status(answer.status()));
+        }
+        let mut body = vec![];
+        while let Some(chunk) = answer.chunk().await? {
+            if body.len() + chunk.len() > max_bytes {
+                return Err(Failure::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    };
+    tokio::time::timeout(patience, exchange).await.unwrap_or(Err(Failure::Timeout))
+}
