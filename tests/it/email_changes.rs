@@ -1,5 +1,6 @@
 //! Another address for an account, and the way back.
 
+use latchkey::services::accounts::Import;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
@@ -270,6 +271,24 @@ on_both_engines! {
         assert!(app.mails_to(OLD).await.iter().all(|mail| mail.template != "email_changed"));
         app.verify(&verify).await.assert_error(400, "invalid_verification_token");
         app.sign_up(OLD, PASSWORD).await;
+    }
+
+    async fn an_import_leaves_the_way_back_open(app: App) {
+        let ada = app.user(OLD).await;
+        let token = app.restore_token(&ada, OLD, NEW).await;
+        let import = || Import {
+            email: OLD.into(),
+            email_key: OLD.into(),
+            password_hash: "$2b$04$abcdefghijklmnopqrstuuRzjSSjGFbEAGUbCTHPqIuHXKRgKfdlO".into(),
+            email_verified: true,
+            full_name: None,
+            phone: None,
+            avatar_url: None,
+            created_at: None,
+        };
+        assert_eq!(app.services.import_accounts(vec![import()]).await.unwrap(), 0);
+        app.restore_email(&token).await.assert_status(200);
+        assert_eq!(app.services.import_accounts(vec![import()]).await.unwrap(), 0);
     }
 
     async fn requests_are_counted(engine: Engine) {

@@ -1,9 +1,11 @@
 //! Whose an address is. An account may have one, or may take it back for a while after a change.
 
-use entities::{AccountId, Timestamp, account};
+use std::collections::HashSet;
+
+use entities::{AccountId, Timestamp, account, email_change};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, QueryFilter,
-    Statement, Value,
+    QuerySelect, Statement, Value,
 };
 use uuid::Uuid;
 
@@ -49,6 +51,25 @@ pub async fn taken_by(
 ) -> Result<Option<Holder>, DbErr> {
     let found = holder(db, email_key, Some(asking), verified_only, now).await?;
     Ok(found.filter(|holder| !holder.pending))
+}
+
+/// Of these addresses, those that an account may take back.
+pub async fn reserved(
+    db: &DatabaseTransaction,
+    email_keys: Vec<String>,
+    now: Timestamp,
+) -> Result<HashSet<String>, DbErr> {
+    let found: Vec<String> = email_change::Entity::find()
+        .select_only()
+        .column(email_change::Column::OldEmailKey)
+        .filter(email_change::Column::OldEmailKey.is_in(email_keys))
+        .filter(email_change::Column::RevertUntil.gt(now))
+        .filter(email_change::Column::RevertedAt.is_null())
+        .filter(email_change::Column::SupersededAt.is_null())
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(found.into_iter().collect())
 }
 
 /// In one statement, so that an address on its way from an account to its way back is in one place or the other.
