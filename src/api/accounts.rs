@@ -130,9 +130,15 @@ pub(super) struct Done {
     message: String,
 }
 
+impl Done {
+    pub fn saying(message: &str) -> Self {
+        Self { success: true, message: message.into() }
+    }
+}
+
 impl Example for Done {
     fn example() -> Self {
-        Self { success: true, message: PASSWORD_CHANGED.into() }
+        Self::saying(PASSWORD_CHANGED)
     }
 }
 
@@ -210,7 +216,7 @@ impl AccountsApi {
         app.change_password(&caller, current, new, &client)
             .await
             .map_err(Fault::in_member("new_password"))?;
-        Ok(Json(Done { success: true, message: PASSWORD_CHANGED.into() }))
+        Ok(Json(Done::saying(PASSWORD_CHANGED)))
     }
 }
 

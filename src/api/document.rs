@@ -38,6 +38,8 @@ fn show_examples(document: &mut Value) {
         ),
         ("PasskeyVerification", passkey),
         ("StepUpRequest", json!({ "method": "totp", "secret": "081 804" })),
+        ("PasswordReset", json!({ "token": ticket, "new_password": "correct horse battery staple" })),
+        ("EmailChangeToken", json!({ "token": ticket })),
     ] {
         document["components"]["schemas"][schema]["example"] = example;
     }

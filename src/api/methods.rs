@@ -5,9 +5,13 @@ use std::sync::LazyLock;
 use poem::http::HeaderValue;
 
 /// Paths outside the document.
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 10] = [
     ("/", "GET"),
     ("/verify-email", "GET, POST"),
+    ("/forgot-password", "GET, POST"),
+    ("/reset-password", "GET, POST"),
+    ("/confirm-email", "GET, POST"),
+    ("/restore-email", "GET, POST"),
     ("/docs", "GET"),
     ("/docs/", "GET"),
     ("/openapi.yaml", "GET"),

@@ -6,12 +6,14 @@ mod auth;
 mod caller;
 pub mod demands;
 pub mod document;
+mod email_changes;
 mod email_verifications;
 mod instant;
 pub mod methods;
 mod mfa;
 pub mod pages;
 mod passkeys;
+mod password_resets;
 pub mod payload;
 pub mod problem;
 mod qr;
@@ -47,6 +49,8 @@ pub fn service() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
         session_list::SessionListApi,
         account_data::AccountDataApi,
         email_verifications::EmailVerificationsApi,
+        password_resets::PasswordResetsApi,
+        email_changes::EmailChangesApi,
         well_known::WellKnownApi,
     );
     OpenApiService::new(operations, "Latchkey", env!("CARGO_PKG_VERSION"))

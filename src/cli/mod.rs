@@ -47,7 +47,7 @@ enum Command {
     /// List or rotate the keys that sign access tokens
     #[command(subcommand)]
     Keys(keys::Command),
-    /// List, show, disable, enable, delete or import accounts
+    /// List, show, disable, enable, delete or import accounts, and remove lost second factors
     #[command(subcommand)]
     Users(users::Command),
     /// Check configuration, database, keys and mail, and say how to mend what is wrong

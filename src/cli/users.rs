@@ -27,6 +27,13 @@ pub enum Command {
     Disable { account: Who },
     /// Let a disabled account sign in again
     Enable { account: Who },
+    /// Remove all second factors of somebody who has lost them; ends the sessions, and tells the owner by mail
+    ResetFactors {
+        account: Who,
+        /// Do it; without this, only say whose would be removed
+        #[arg(long)]
+        yes: bool,
+    },
     /// Delete an account and all that hangs on it; the audit trail stays
     Delete {
         account: Who,
@@ -86,6 +93,23 @@ async fn act(command: Command, services: &Services) -> Result<(), String> {
             let account = find(services, &account).await?;
             let changed = services.set_disabled(account.id, false).await.map_err(failed)?;
             println!("{} {}", account.email, if changed { "is enabled" } else { "was not disabled" });
+        }
+        Command::ResetFactors { account, yes } => {
+            let account = find(services, &account).await?;
+            if !yes {
+                show(&account);
+                return Err("nothing is removed yet; repeat with --yes".into());
+            }
+            let removed = services.reset_factors(account.id).await.map_err(failed)?;
+            println!(
+                "{} {}",
+                account.email,
+                if removed {
+                    "has no second factor any more; its sessions have ended"
+                } else {
+                    "had no second factor"
+                }
+            );
         }
         Command::Delete { account, yes } => {
             let account = find(services, &account).await?;

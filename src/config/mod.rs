@@ -202,7 +202,7 @@ pub struct Limits {
     pub resend_wait_seconds: u64,
     /// The longest such wait, in seconds. Default 3600.
     pub resend_wait_max_seconds: u64,
-    /// Attempts to confirm an address per client address. Default `60/600`.
+    /// Attempts to confirm an address per client address, and as many with other mailed links. Default `60/600`.
     pub verify_per_address: Rate,
     /// Questions about a verification's status per client address. Default `120/600`.
     pub status_per_address: Rate,

@@ -64,7 +64,7 @@ impl Services {
             used_at: None,
             superseded_at: None,
         };
-        let link = format!("{}/verify-email?token={}", self.config.public_url(), token.expose());
+        let link = self.link("verify-email", &token);
         let mail = Mail::VerifyEmail { link, expires_in: lifetime.as_secs() };
         let mail = self.mail(Some(account), email, locale, mail)?;
         Ok((row, mail))
@@ -194,6 +194,15 @@ struct Found {
 pub(super) async fn insert(db: &impl ConnectionTrait, row: email_verification::Model) -> Result<(), DbErr> {
     let row = row.into_active_model().reset_all();
     email_verification::Entity::insert(row).exec_without_returning(db).await.map(drop)
+}
+
+/// Removes the links that confirm an address which is the account's no longer.
+pub(super) async fn forget_all(db: &impl ConnectionTrait, account: AccountId) -> Result<(), DbErr> {
+    email_verification::Entity::delete_many()
+        .filter(email_verification::Column::AccountId.eq(account))
+        .exec(db)
+        .await
+        .map(drop)
 }
 
 /// A token that can be used at `$1`.

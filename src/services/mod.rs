@@ -3,14 +3,18 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod email_changes;
 pub mod email_verifications;
 mod error;
 pub mod limits;
+mod links;
 pub mod mfa;
 pub mod outbox;
+pub mod password_resets;
 mod passwords;
 pub mod policy;
 pub mod reaper;
+mod recovery;
 pub mod sessions;
 pub mod signing_keys;
 

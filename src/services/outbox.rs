@@ -47,6 +47,8 @@ enum Content {
     /// Whether there is anything to send is found out by the worker, so that the request that asked for it takes the
     /// same time either way.
     ResendVerification { email_key: String, origin: Origin },
+    /// The same for a link to a new password.
+    ResetPassword { email_key: String, origin: Origin },
 }
 
 /// Writes messages and wakes the worker.
@@ -105,6 +107,12 @@ impl Services {
     pub fn verification_request(&self, email_key: &str, origin: &Origin) -> Result<Message, Error> {
         let content = Content::ResendVerification { email_key: email_key.to_owned(), origin: origin.clone() };
         self.message(None, "resend_verification", &content)
+    }
+
+    /// A link to a new password, if the address has an account.
+    pub fn reset_request(&self, email_key: &str, origin: &Origin) -> Result<Message, Error> {
+        let content = Content::ResetPassword { email_key: email_key.to_owned(), origin: origin.clone() };
+        self.message(None, "password_reset_request", &content)
     }
 
     fn message(
@@ -214,10 +222,12 @@ impl Services {
                 Ok(mail) => transport.send(&mail).await,
                 Err(error) => Err(SendError { permanent: true, message: error }),
             },
-            Ok(Content::ResendVerification { email_key, origin }) => self
-                .send_verification_again(&email_key, &origin)
-                .await
-                .map_err(|error| SendError { permanent: false, message: format!("{error:?}") }),
+            Ok(Content::ResendVerification { email_key, origin }) => {
+                self.send_verification_again(&email_key, &origin).await.map_err(|error| passing(&error))
+            }
+            Ok(Content::ResetPassword { email_key, origin }) => {
+                self.send_password_reset(&email_key, &origin).await.map_err(|error| passing(&error))
+            }
             Err(error) => Err(error),
         };
         let (id, attempts) = (message.id, message.attempts);
@@ -289,6 +299,11 @@ impl Services {
 fn read(content: &[u8]) -> Result<Content, SendError> {
     serde_json::from_slice(content)
         .map_err(|error| SendError { permanent: false, message: format!("unreadable content: {error}") })
+}
+
+/// It may go better another time.
+fn passing(error: &Error) -> SendError {
+    SendError { permanent: false, message: format!("{error:?}") }
 }
 
 fn back_off(attempts: i32) -> Duration {

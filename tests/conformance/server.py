@@ -134,7 +134,7 @@ class Server:
         self.call("POST", "/auth/signup", account.credentials)
         return account
 
-    def mailed_token(self, address: str) -> str:
+    def mailed_token(self, address: str, page: str = "verify-email") -> str:
         deadline = time.monotonic() + MAIL_SECONDS
         while time.monotonic() < deadline:
             for file in self.mails.glob("*.eml"):
@@ -142,10 +142,10 @@ class Server:
                 body = mail.get_body(("plain",))
                 if body is None or address not in str(mail["To"]):
                     continue
-                if link := re.search(r"verify-email\?token=([\w.~-]+)", body.get_content()):
+                if link := re.search(rf"/{page}\?token=([\w.~-]+)", body.get_content()):
                     return link[1]
             time.sleep(0.1)
-        raise ServerError(f"no mail with a verification link for {address} in {MAIL_SECONDS} s")
+        raise ServerError(f"no mail with a link to {page} for {address} in {MAIL_SECONDS} s")
 
 
 @dataclass(frozen=True)

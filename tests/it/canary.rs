@@ -13,6 +13,8 @@ use crate::support::{
 const EMAIL: &str = "canary.8c1f@example.com";
 const PASSWORD: &str = "canary password 7f3a 91b2";
 const NEW_PASSWORD: &str = "canary password e05d 4c66";
+const LAST_PASSWORD: &str = "canary password 51d9 b0e8";
+const NEW_EMAIL: &str = "canary.8c1f@example.org";
 const WRONG_PASSWORD: &str = "canary password 3d11 a7f0";
 
 /// A secret in every guise that it could be written in.
@@ -130,7 +132,40 @@ async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String
     user.logout().await.assert_status(200);
     user.profile().await.assert_status(401);
 
+    let mail_of = async |email: &str, template: &str| loop {
+        let mail = mailbox.next(email).await;
+        if mail.template == template {
+            return mail;
+        }
+    };
+    client.post("/auth/forgot-password", &json!({ "email": EMAIL })).await.assert_status(200);
+    let reset = mail_of(EMAIL, "reset_password").await;
+    client.get(&reset.path()).await.assert_status(200);
+    let form = format!("token={}&new_password={EMAIL}", reset.token());
+    client.submit("/reset-password", &form).await.assert_status(422);
+    let body = json!({ "token": reset.token(), "new_password": [LAST_PASSWORD] });
+    client.post("/auth/reset-password", &body).await.assert_status(422);
+    let form = format!("token={}&new_password={}", reset.token(), LAST_PASSWORD.replace(' ', "+"));
+    client.submit("/reset-password", &form).await.assert_status(200);
+    client.submit("/reset-password", &form).await.assert_status(400);
+    let answer = client.login_with_passkey(&mut laptop).await.assert_status(200);
+    let recovered = User::new(client.clone(), EMAIL, LAST_PASSWORD, &answer);
+    recovered.change_email(NEW_EMAIL).await.assert_status(200);
+    let confirm = mail_of(NEW_EMAIL, "confirm_email_change").await;
+    client.get(&confirm.path()).await.assert_status(200);
+    client.submit("/confirm-email", &format!("token={}", confirm.token())).await.assert_status(200);
+    let restore = mail_of(EMAIL, "email_changed").await;
+    client.get(&restore.path()).await.assert_status(200);
+    client.post("/auth/email-change/revert", &json!({ "token": restore.token() })).await.assert_status(200);
+    let restored = mail_of(EMAIL, "email_restored").await;
+
     vec![
+        ("the last password", LAST_PASSWORD.into()),
+        ("the link to a new password", reset.token()),
+        ("the link to a new address", confirm.token()),
+        ("the way back to the old address", restore.token()),
+        ("the link that came with the old address", restored.token()),
+        ("the access token after the reset", recovered.access_token.clone()),
         ("the password", PASSWORD.into()),
         ("the new password", NEW_PASSWORD.into()),
         ("a wrong password", WRONG_PASSWORD.into()),
@@ -176,7 +211,7 @@ on_both_engines! {
         assert!(text.contains("\"operation\":\"session_create\"") && text.contains("/verify-email"), "the log is one");
         assert_absent("the log", &log, &secrets);
         assert!(!text.contains("\"level\":\"ERROR\""), "a wrong answer of a client is no error of the server");
-        assert_absent("the log", &log, &[("the mail address", EMAIL), ("a query", "access_token=")]);
+        assert_absent("the log", &log, &[("the mail address", EMAIL), ("the new mail address", NEW_EMAIL), ("a query", "access_token=")]);
 
         for entry in std::fs::read_dir(database.directory.path()).unwrap() {
             let path = entry.unwrap().path();
@@ -192,6 +227,6 @@ on_both_engines! {
         assert!(trail.contains("account.password_changed") && trail.contains("session.refresh_repeated"), "{trail}");
         let secrets: Vec<(&str, &str)> = secrets.iter().map(|(name, secret)| (*name, secret.as_str())).collect();
         assert_absent("the audit trail", trail.as_bytes(), &secrets);
-        assert_absent("the audit trail", trail.as_bytes(), &[("the mail address", EMAIL)]);
+        assert_absent("the audit trail", trail.as_bytes(), &[("the mail address", EMAIL), ("the new mail address", NEW_EMAIL)]);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{App, Database, Engine, Node, PASSWORD};
+use crate::support::{App, Authenticator, Database, Engine, Node, PASSWORD};
 
 const FOREIGN_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -44,6 +44,46 @@ on_both_engines! {
         for action in ["account.disabled", "account.enabled", "account.deleted"] {
             assert_eq!(App::only_event(app.audit().await, action).actor, "operator");
         }
+    }
+
+    async fn lost_second_factors_are_removed(app: App) {
+        let (mut ada, totp, codes) = app.user_with_totp("ada@example.com").await;
+        ada.add_passkey("Laptop", &mut Authenticator::new()).await;
+        let ticket = app.ticket("ada@example.com", PASSWORD).await;
+        let body = json!({ "ticket": ticket, "method": "totp", "code": totp.code(app.now()), "remember_device": true });
+        app.anonymous().post("/auth/mfa/verify", &body).await.assert_status(200);
+        let ticket = app.ticket("ada@example.com", PASSWORD).await;
+        let run = async |arguments: &[&str]| {
+            let all = [&["users", "reset-factors"], arguments].concat();
+            app.database.run(&all, &[]).await
+        };
+        let asked = run(&["ada@example.com"]).await.assert_failure("--yes");
+        assert!(asked.stdout.contains(&ada.id));
+        ada.profile().await.assert_status(200);
+
+        let done = run(&["ada@example.com", "--yes"]).await.assert_success().stdout;
+        assert!(done.contains("no second factor any more"), "{done}");
+        ada.profile().await.assert_error(401, "invalid_token");
+        app.anonymous().verify_recovery_code(&ticket, &codes[0]).await.assert_error(401, "invalid_mfa_ticket");
+        // The command is another process, on the system's clock; this one stands still.
+        app.clock.advance_seconds(60);
+        let ada = app.login("ada@example.com", PASSWORD).await;
+        let factors = ada.get("/auth/mfa").await.json();
+        assert_eq!((&factors["enabled"], &factors["totp"], &factors["passkeys"]), (&json!(false), &json!([]), &json!(0)), "{factors}");
+        assert_eq!(ada.get("/auth/mfa/devices").await.json()["devices"], json!([]));
+        // A new factor does not count before its time.
+        let mut ada = ada;
+        let (totp, _) = ada.add_totp("New phone", app.now()).await;
+        app.next_code();
+        assert_eq!(app.login_with_totp("ada@example.com", PASSWORD, &totp).await.claims()["aal"], 1);
+        let event = App::only_event(app.audit().await, "factor.all_removed");
+        assert_eq!((event.actor.as_str(), event.account_id.map(|id| id.to_string())), ("operator", Some(ada.id.clone())));
+        app.mail_of("ada@example.com", "factors_reset").await;
+
+        app.verified("bob@example.com", PASSWORD).await;
+        let none = run(&["bob@example.com", "--yes"]).await.assert_success().stdout;
+        assert!(none.contains("had no second factor"), "{none}");
+        run(&["nobody@example.com", "--yes"]).await.assert_failure("no such account");
     }
 
     async fn keys_are_listed_and_rotated(app: App) {
@@ -259,7 +299,7 @@ async fn settings_come_from_a_file_under_the_environment() {
     let node = Node::serve(&database, &[("LATCHKEY_TOKENS__ACCESS_SECONDS", "120")]).await;
     let page = node.anonymous().get("/verify-email").await.text();
     assert!(page.contains("From the file"), "{page}");
-    let body = serde_json::json!({ "email": "ada@example.com", "password": PASSWORD });
+    let body = json!({ "email": "ada@example.com", "password": PASSWORD });
     let answer = node.anonymous().post("/auth/signup", &body).await.assert_status(200);
     let claims = crate::support::User::new(node.anonymous(), "ada@example.com", PASSWORD, &answer).claims();
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 120);

@@ -165,6 +165,30 @@ on_both_engines! {
         .await;
     }
 
+    async fn asking_for_a_new_password_tells_nothing(site: Site) {
+        let server = inhabited(&site).await;
+        site.verified(&server, "eve@example.com", PASSWORD).await;
+        site.run(&["users", "disable", "eve@example.com"]).await.assert_success();
+        let mut shapes = vec![];
+        for email in [ADA, PENDING, "eve@example.com", "nobody@example.com"] {
+            let (count, answer) =
+                hashes(&server, post(&server, "/auth/forgot-password", json!({ "email": email }))).await;
+            assert_eq!(count, 0.0);
+            let body = answer.body.clone();
+            shapes.push((shape(&answer.assert_status(200)), body));
+        }
+        assert!(shapes.iter().all(|shape| *shape == shapes[0]), "{shapes:#?}");
+        same_time(
+            &server,
+            "/auth/forgot-password",
+            200,
+            |_| json!({ "email": ADA }),
+            |number| json!({ "email": format!("nobody{number}@example.com") }),
+            Bound { relative: 0.15, absolute: Duration::from_micros(300) },
+        )
+        .await;
+    }
+
     /// Also when the waiting time has begun to grow, and when it is refused.
     async fn the_wait_for_another_mail_grows_alike(site: Site) {
         let site = site.with_limits().with("LIMITS__RESEND_PER_ADDRESS", "1000/3600");

@@ -46,6 +46,9 @@ on_both_engines! {
         let change = ada.change_password(PASSWORD, BREACHED).await;
         let change = change.assert_violation("value_error", &["body", "new_password"]);
         assert!(change.text().contains(REASON));
+        let token = app.reset_token("ada@example.com").await;
+        let reset = app.reset(&token, BREACHED).await.assert_violation("value_error", &["body", "new_password"]);
+        assert!(reset.text().contains(REASON));
         app.login("ada@example.com", PASSWORD).await;
         // Others are admitted, and so is this one while the list has it as padding only.
         ada.change_password(PASSWORD, "eight dark green kettles").await.assert_status(200);

@@ -92,7 +92,7 @@ on_both_engines! {
     async fn a_long_list_is_read_in_pages(engine: Engine) {
         let app = App::start(engine, |config| config.tokens.sessions_per_account = 1000).await;
         let ada = app.user(ADA).await;
-        let copy = format!(
+        let copy = String::from(
             "INSERT INTO sessions (id, account_id, counter, rotated_at, refresh_tat, created_at, expires_at, idle_expires_at, aal, amr, auth_time)
              SELECT $1, account_id, counter, rotated_at, refresh_tat, created_at, expires_at, idle_expires_at, aal, amr, auth_time
              FROM sessions LIMIT 1"

@@ -8,6 +8,7 @@ use sea_orm::{EntityTrait, Set};
 
 use super::super::audit::{Action, Actor, Event, Record};
 use super::super::{Error, Services};
+use super::addresses::reserved;
 
 /// An account as another program knew it. The hash has been checked to be one that can be verified.
 pub struct Import {
@@ -22,14 +23,15 @@ pub struct Import {
 }
 
 impl Services {
-    /// Inserts the accounts whose addresses have none yet, all in one transaction, and answers how many that were. To do it
+    /// Inserts the accounts whose addresses are nobody's yet, all in one transaction, and answers how many that were. To do it
     /// again changes nothing. Sends no mail.
     pub async fn import_accounts(&self, accounts: Vec<Import>) -> Result<usize, Error> {
         if accounts.is_empty() {
             return Ok(0);
         }
         let now = self.sources.now();
-        let (rows, records): (Vec<account::ActiveModel>, Vec<(AccountId, Record)>) = accounts
+        let keys = accounts.iter().map(|import| import.email_key.clone()).collect();
+        let (mut rows, records): (Vec<account::ActiveModel>, Vec<(AccountId, Record)>) = accounts
             .into_iter()
             .map(|import| {
                 let id = self.sources.id();
@@ -40,6 +42,11 @@ impl Services {
         self.db
             .write(move |transaction| {
                 Box::pin(async move {
+                    let reserved = reserved(transaction, keys, now).await?;
+                    rows.retain(|row| !row.email_key.try_as_ref().is_some_and(|key| reserved.contains(key)));
+                    if rows.is_empty() {
+                        return Ok(0);
+                    }
                     let new: HashSet<AccountId> = account::Entity::insert_many(rows)
                         .on_conflict(OnConflict::column(account::Column::EmailKey).do_nothing().to_owned())
                         .exec_with_returning_keys(transaction)

@@ -1,5 +1,6 @@
 //! Accounts: sign-up, profile, password, export and end; and what an operator may do to one.
 
+pub(super) mod addresses;
 mod delete;
 mod erase;
 mod export;
@@ -16,6 +17,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::audit::{Action, Actor, Event};
 use super::limits::Limit;
+use super::links::supersede;
 use super::mfa::devices::forget_all;
 use super::sessions::{Caller, State, Which, revoke};
 use super::{Error, Origin, Services};
@@ -93,7 +95,7 @@ impl Services {
         })
     }
 
-    /// Changes the caller's password. Ends the account's other sessions and tells its owner by mail.
+    /// Changes the caller's password. Ends the account's other sessions and open links, and tells its owner by mail.
     pub async fn change_password(
         &self,
         caller: &Caller,
@@ -143,6 +145,7 @@ impl Services {
                     let others = Which::AllOfBut(account, session);
                     revoke(transaction, others, RevocationReason::PasswordChanged, now).await?;
                     forget_all(transaction, account).await?;
+                    supersede(transaction, account, now).await?;
                     record.write(transaction).await?;
                     mail.write(transaction).await.map_err(Error::from)
                 })

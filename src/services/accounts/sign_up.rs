@@ -2,15 +2,14 @@
 
 use entities::{AccountId, account};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-};
+use sea_orm::{ActiveModelTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel};
 
 use super::super::audit::{Action, Actor, Event};
 use super::super::limits::Limit;
 use super::super::sessions::SignedIn;
 use super::super::sessions::means::Means;
 use super::super::{Error, Origin, Services, email_verifications};
+use super::addresses::{Holder, make_way};
 use crate::crypto::password::Password;
 use crate::plugins::mail::Mail;
 
@@ -79,12 +78,13 @@ impl Services {
             .db
             .write(move |transaction| {
                 Box::pin(async move {
-                    if let Some(owner) = make_way(transaction, &account, verified_only).await? {
-                        repeated.0.account_id = owner.as_ref().map(|owner| owner.id);
+                    if let Some(owner) = insert(transaction, &account, verified_only).await? {
+                        repeated.0.account_id = owner.as_ref().map(|owner| owner.account);
                         repeated.write(transaction).await?;
                         let language =
                             origin.language(owner.as_ref().and_then(|owner| owner.locale.as_deref()));
-                        let mail = Mail::AccountExists { login_link: None, recovery_link: None };
+                        let recovery_link = Some(services.recovery_link());
+                        let mail = Mail::AccountExists { login_link: None, recovery_link };
                         services.mail(None, &account.email, language, mail)?.write(transaction).await?;
                         return Ok::<_, Error>(None);
                     }
@@ -107,24 +107,14 @@ impl Services {
 }
 
 /// Inserts the account unless its address is taken; then answers by whom, if that can be said.
-async fn make_way(
+async fn insert(
     db: &DatabaseTransaction,
     account: &account::Model,
     verified_only: bool,
-) -> Result<Option<Option<account::Model>>, DbErr> {
-    let existing =
-        account::Entity::find().filter(account::Column::EmailKey.eq(&account.email_key)).one(db).await?;
-    if let Some(existing) = existing {
-        // Without the demand for a confirmed address, an unconfirmed account is in use.
-        let pending = verified_only && existing.email_verified_at.is_none() && existing.disabled_at.is_none();
-        if !pending {
-            return Ok(Some(Some(existing)));
-        }
-        account::Entity::delete_many()
-            .filter(account::Column::Id.eq(existing.id))
-            .filter(account::Column::EmailVerifiedAt.is_null())
-            .exec(db)
-            .await?;
+) -> Result<Option<Option<Holder>>, DbErr> {
+    let holder = make_way(db, &account.email_key, None, verified_only, account.created_at).await?;
+    if holder.is_some() {
+        return Ok(Some(holder));
     }
     // A sign-up at the same moment on another node may have been faster.
     let inserted = account::Entity::insert(account.clone().into_active_model().reset_all())

@@ -8,6 +8,7 @@ mod raise;
 mod refresh;
 mod sign_in;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use entities::session::RevocationReason;
@@ -26,6 +27,7 @@ use super::{Error, Origin, Services};
 use crate::crypto::access_token::Claims;
 use crate::crypto::refresh_token::RefreshToken;
 use crate::device;
+use crate::locale::Locale;
 use crate::plugins::mail::{Mail, NoticeEvent};
 
 pub use authenticate::{Caller, State, states};
@@ -125,14 +127,34 @@ impl Services {
         event: NoticeEvent,
         origin: &Origin,
     ) -> Result<Message, Error> {
-        let mail = Mail::Notice {
-            event,
-            at: self.sources.now().seconds(),
-            ip: Some(origin.ip),
-            device: device::name(origin.user_agent.as_deref()),
-            recovery_link: None,
-        };
-        self.mail(Some(account.id), &account.email, origin.language(account.locale.as_deref()), mail)
+        let device = device::name(origin.user_agent.as_deref());
+        let language = origin.language(account.locale.as_deref());
+        self.notice_in(account, language, event, Some(origin.ip), device)
+    }
+
+    /// The same, of what an operator has done.
+    pub(super) fn notice_by_operator(
+        &self,
+        account: &account::Model,
+        event: NoticeEvent,
+    ) -> Result<Message, Error> {
+        let language = account.locale.as_deref().and_then(|tag| tag.parse().ok());
+        self.notice_in(account, language, event, None, None)
+    }
+
+    fn notice_in(
+        &self,
+        account: &account::Model,
+        language: Option<Locale>,
+        event: NoticeEvent,
+        ip: Option<IpAddr>,
+        device: Option<String>,
+    ) -> Result<Message, Error> {
+        // Another password is no use while nobody can sign in.
+        let recovers = !matches!(event, NoticeEvent::AccountDisabled | NoticeEvent::AccountEnabled);
+        let recovery_link = recovers.then(|| self.recovery_link());
+        let mail = Mail::Notice { event, at: self.sources.now().seconds(), ip, device, recovery_link };
+        self.mail(Some(account.id), &account.email, language, mail)
     }
 }
 

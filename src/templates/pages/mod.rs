@@ -53,14 +53,113 @@ pub enum Outcome {
     Invalid,
 }
 
+/// Where a person asks for a link to a new password.
+#[derive(Template)]
+#[template(path = "pages/forgot_password.html")]
+pub struct ForgotPassword<'a> {
+    /// What the service calls itself.
+    pub product: &'a str,
+    /// Why it was not done the time before.
+    pub refusal: Option<&'a str>,
+}
+
+/// What such a link opens.
+#[derive(Template)]
+#[template(path = "pages/reset_password.html")]
+pub struct ResetPassword<'a> {
+    /// What the service calls itself.
+    pub product: &'a str,
+    /// The token out of the link, as it came.
+    pub token: &'a str,
+    /// Why the password chosen the time before was refused.
+    pub refusal: Option<&'a str>,
+}
+
+/// What the link mailed to a new address opens.
+#[derive(Template)]
+#[template(path = "pages/confirm_email.html")]
+pub struct ConfirmEmail<'a> {
+    /// What the service calls itself.
+    pub product: &'a str,
+    /// The token out of the link, as it came.
+    pub token: &'a str,
+}
+
+/// What the link mailed to an old address opens.
+#[derive(Template)]
+#[template(path = "pages/restore_email.html")]
+pub struct RestoreEmail<'a> {
+    /// What the service calls itself.
+    pub product: &'a str,
+    /// The token out of the link, as it came.
+    pub token: &'a str,
+}
+
+/// What the buttons of these pages lead to.
+#[derive(Template)]
+#[template(path = "pages/link_done.html")]
+pub struct LinkDone<'a> {
+    /// What the service calls itself.
+    pub product: &'a str,
+    /// What was done, or why not.
+    pub outcome: LinkOutcome,
+}
+
+/// What became of a button that was pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkOutcome {
+    /// A link to a new password is on its way, if there is an account.
+    ResetMailed,
+    /// The new password is set.
+    PasswordSet,
+    /// The account has the new address.
+    EmailChanged,
+    /// The account has the old address again.
+    EmailRestored,
+    /// The token is past its lifetime.
+    Expired,
+    /// The token had been used before.
+    Used,
+    /// No token of ours, or not any more.
+    Invalid,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const OUTCOMES: [Outcome; 4] = [Outcome::Verified, Outcome::Expired, Outcome::Used, Outcome::Invalid];
 
-    fn pages() -> Vec<String> {
-        let mut pages = vec![VerifyEmail { product: "Acme", token: "lk_ev_0123" }.render().unwrap()];
+    const LINK_OUTCOMES: [LinkOutcome; 7] = [
+        LinkOutcome::ResetMailed,
+        LinkOutcome::PasswordSet,
+        LinkOutcome::EmailChanged,
+        LinkOutcome::EmailRestored,
+        LinkOutcome::Expired,
+        LinkOutcome::Used,
+        LinkOutcome::Invalid,
+    ];
+
+    /// Pages with a form that holds the token.
+    fn forms(token: &str) -> Vec<String> {
+        let product = "Acme";
+        let mut forms = vec![
+            VerifyEmail { product, token }.render().unwrap(),
+            ConfirmEmail { product, token }.render().unwrap(),
+            RestoreEmail { product, token }.render().unwrap(),
+        ];
+        for refusal in [None, Some("The password is too short.")] {
+            forms.push(ResetPassword { product, token, refusal }.render().unwrap());
+        }
+        forms
+    }
+
+    fn link_pages() -> Vec<String> {
+        LINK_OUTCOMES.iter().map(|&outcome| LinkDone { product: "Acme", outcome }.render().unwrap()).collect()
+    }
+
+    fn verify_pages() -> Vec<String> {
+        let mut pages = vec![];
         for outcome in OUTCOMES {
             for continue_to in [None, Some("https://app.example.com/")] {
                 pages.push(VerifyEmailDone { product: "Acme", outcome, continue_to }.render().unwrap());
@@ -69,12 +168,40 @@ mod tests {
         pages
     }
 
+    fn pages() -> Vec<String> {
+        let mut pages = [forms("lk_ev_0123"), verify_pages(), link_pages()].concat();
+        for refusal in [None, Some("An email address must have an @-sign.")] {
+            pages.push(ForgotPassword { product: "Acme", refusal }.render().unwrap());
+        }
+        pages
+    }
+
     #[test]
     fn the_button_posts_the_token_to_the_same_path() {
-        let page = &pages()[0];
-        assert!(page.contains("<form method=\"post\" action=\"?\">"), "{page}");
-        assert!(page.contains("<input type=\"hidden\" name=\"token\" value=\"lk_ev_0123\">"), "{page}");
-        assert!(page.contains("<button type=\"submit\">"), "{page}");
+        for page in forms("lk_ev_0123") {
+            assert!(page.contains("<form method=\"post\" action=\"?\">"), "{page}");
+            assert!(page.contains("<input type=\"hidden\" name=\"token\" value=\"lk_ev_0123\">"), "{page}");
+            assert!(page.contains("<button type=\"submit\">"), "{page}");
+        }
+    }
+
+    #[test]
+    fn what_is_typed_has_a_label_and_the_browser_knows_what_it_is() {
+        let page = ResetPassword { product: "Acme", token: "", refusal: None }.render().unwrap();
+        let input = page.split("<input ").find(|tag| tag.contains("id=\"new_password\"")).unwrap();
+        for attribute in [
+            "type=\"password\"",
+            "autocomplete=\"new-password\"",
+            "minlength=\"8\"",
+            "maxlength=\"128\"",
+            "required",
+        ] {
+            assert!(input.contains(attribute), "{attribute} in {input}");
+        }
+        assert!(page.contains("<label for=\"new_password\">"), "{page}");
+        let page = ForgotPassword { product: "Acme", refusal: None }.render().unwrap();
+        assert!(page.contains("type=\"email\" id=\"email\" name=\"email\" autocomplete=\"email\""), "{page}");
+        assert!(page.contains("<label for=\"email\">"), "{page}");
     }
 
     #[test]
@@ -106,16 +233,19 @@ mod tests {
 
     #[test]
     fn every_outcome_says_something_of_its_own() {
-        let titles: std::collections::BTreeSet<_> = pages()[1..]
-            .iter()
-            .map(|page| page.split_once("<h1>").unwrap().1.split_once("</h1>").unwrap().0.to_owned())
-            .collect();
-        assert_eq!(titles.len(), OUTCOMES.len(), "{titles:?}");
+        for (pages, count) in [(verify_pages(), OUTCOMES.len()), (link_pages(), LINK_OUTCOMES.len())] {
+            let titles: std::collections::BTreeSet<_> = pages
+                .iter()
+                .map(|page| page.split_once("<h1>").unwrap().1.split_once("</h1>").unwrap().0.to_owned())
+                .collect();
+            assert_eq!(titles.len(), count, "{titles:?}");
+        }
     }
 
     #[test]
     fn a_token_cannot_break_out() {
-        let page = VerifyEmail { product: "Acme", token: "\"><script>alert(1)</script>" }.render().unwrap();
-        assert!(!page.contains("<script"), "{page}");
+        for page in forms("\"><script>alert(1)</script>") {
+            assert!(!page.contains("<script"), "{page}");
+        }
     }
 }

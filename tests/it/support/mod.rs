@@ -11,6 +11,7 @@ pub mod node;
 mod passkey;
 pub mod process;
 pub mod ranges;
+mod recovery;
 pub mod smtp;
 mod totp;
 mod user;

@@ -1,6 +1,9 @@
 //! The pages behind mailed links. A GET shows a button and changes nothing, because mail scanners follow links; the button
 //! POSTs.
 
+mod email_changes;
+mod password_resets;
+
 use askama::Template;
 use poem::http::{StatusCode, header};
 use poem::web::{Form, Query};
@@ -9,9 +12,12 @@ use serde::Deserialize;
 
 use super::caller::{App, Client};
 use super::payload::read_body;
+use super::problem::Fault;
 use crate::crypto::opaque_token::OpaqueToken;
 use crate::services::Error;
-use crate::templates::pages::{CONTENT_SECURITY_POLICY, Outcome, VerifyEmail, VerifyEmailDone};
+use crate::templates::pages::{
+    CONTENT_SECURITY_POLICY, LinkDone, LinkOutcome, Outcome, VerifyEmail, VerifyEmailDone,
+};
 
 #[derive(Deserialize)]
 struct Link {
@@ -32,7 +38,12 @@ impl<'a, T: serde::de::DeserializeOwned> FromRequest<'a> for Bounded<T> {
 
 /// Adds the pages to the routes.
 pub fn add(routes: Route) -> Route {
-    routes.at("/verify-email", get(show_verify_email).post(verify_email))
+    routes
+        .at("/verify-email", get(show_verify_email).post(verify_email))
+        .at("/forgot-password", get(password_resets::show_request).post(password_resets::request))
+        .at("/reset-password", get(password_resets::show_reset).post(password_resets::reset))
+        .at("/confirm-email", get(email_changes::show_confirm).post(email_changes::confirm))
+        .at("/restore-email", get(email_changes::show_restore).post(email_changes::restore))
 }
 
 #[handler]
@@ -57,10 +68,30 @@ async fn verify_email(
         Err(Error::ExpiredVerificationToken) => (StatusCode::BAD_REQUEST, Outcome::Expired),
         Err(Error::UsedVerificationToken) => (StatusCode::BAD_REQUEST, Outcome::Used),
         Err(Error::InvalidVerificationToken) => (StatusCode::BAD_REQUEST, Outcome::Invalid),
-        Err(other) => return Err(super::problem::Fault::from(other).into()),
+        Err(other) => return Err(Fault::from(other).into()),
     };
     let continue_to = app.config.verified_redirect_url.as_ref().map(url::Url::as_str);
     page(status, &VerifyEmailDone { product: &app.config.product_name, outcome, continue_to })
+}
+
+/// Says what became of a link; `done` is what it was for.
+fn link_done(app: &App<'_>, result: Result<(), Error>, done: LinkOutcome) -> poem::Result<Response> {
+    let (status, outcome) = match result {
+        Ok(()) => (StatusCode::OK, done),
+        Err(Error::ExpiredLink) => (StatusCode::BAD_REQUEST, LinkOutcome::Expired),
+        Err(Error::UsedLink) => (StatusCode::BAD_REQUEST, LinkOutcome::Used),
+        Err(Error::InvalidLink) => (StatusCode::BAD_REQUEST, LinkOutcome::Invalid),
+        Err(other) => return Err(Fault::from(other).into()),
+    };
+    page(status, &LinkDone { product: &app.config.product_name, outcome })
+}
+
+/// What a link opens, unless it was cut off.
+fn show(app: &App<'_>, token: &str, opened: &impl Template) -> poem::Result<Response> {
+    match OpaqueToken::parse(token) {
+        Some(_) => page(StatusCode::OK, opened),
+        None => link_done(app, Err(Error::InvalidLink), LinkOutcome::Invalid),
+    }
 }
 
 fn page(status: StatusCode, page: &impl Template) -> poem::Result<Response> {
