@@ -24,7 +24,9 @@ pub fn name(user_agent: Option<&str>) -> Option<String> {
 
 /// Browser and system.
 fn kind(user_agent: &str) -> (&str, &str) {
-    let Some(found) = Parser::new().parse(user_agent) else { return ("UNKNOWN", "UNKNOWN") };
+    // Libraries are better known by their own names, which come first.
+    let found = Parser::new().parse(user_agent).filter(|found| found.name != "HTTP Library");
+    let Some(found) = found else { return ("UNKNOWN", "UNKNOWN") };
     let system = match found.os {
         "Mac OSX" => "macOS",
         "iPhone" | "iPad" | "iPod" => "iOS",
@@ -74,6 +76,8 @@ mod tests {
             (SAFARI, "Safari on iOS"),
             (MAC, "Safari on macOS"),
             ("MyApp/1.2 (build 7)", "MyApp"),
+            ("curl/7.88.1", "curl"),
+            ("python-requests/2.32.3", "python-requests"),
         ] {
             assert_eq!(name(Some(agent)).as_deref(), Some(expected), "{agent}");
         }

@@ -82,13 +82,35 @@ fn matches(line: &str, pattern: &str) -> bool {
     true
 }
 
+/// The same for all lines; `…` on a line of its own stands for any number of them.
+fn lines_match(lines: &[&str], patterns: &[&str]) -> bool {
+    match patterns {
+        [] => lines.is_empty(),
+        ["…", rest @ ..] => (0..=lines.len()).any(|skipped| lines_match(&lines[skipped..], rest)),
+        [pattern, rest @ ..] => lines
+            .split_first()
+            .is_some_and(|(line, others)| matches(line, pattern) && lines_match(others, rest)),
+    }
+}
+
 #[test]
 fn the_tour_works_as_it_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(directory.path());
     let steps = tour();
     assert!(steps.len() > 8, "{} steps", steps.len());
-    let script: String = steps.iter().map(|(commands, _)| format!("{commands}printf '\\036'\n")).collect();
+    let script: String = steps
+        .iter()
+        .map(|(commands, _)| {
+            // A code from the last moments of its time may be too old when it arrives.
+            let wait = if commands.contains("oathtool") {
+                "until (($(date +%s) % 30 < 25)); do sleep 1; done\n"
+            } else {
+                ""
+            };
+            format!("{wait}{commands}printf '\\036'\n")
+        })
+        .collect();
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &script.replace("127.0.0.1:8080", &server.address)])
         .current_dir(directory.path())
@@ -98,11 +120,10 @@ fn the_tour_works_as_it_is_written() {
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && complaints.is_empty(), "{printed}\n{complaints}");
     for ((commands, expected), printed) in steps.iter().zip(printed.split('\u{1e}')) {
-        let printed: Vec<&str> = printed.lines().collect();
-        assert_eq!(printed.len(), expected.len(), "{commands}{printed:#?}");
-        for (line, pattern) in printed.iter().zip(expected) {
-            assert!(matches(line, pattern), "{commands}\nis said to print\n{pattern}\nand prints\n{line}");
-        }
+        assert!(
+            lines_match(&printed.lines().collect::<Vec<_>>(), expected),
+            "{commands}\nis said to print\n{expected:#?}\nand prints\n{printed}"
+        );
     }
 }
 
