@@ -254,7 +254,7 @@ impl Services {
             return Ok(invalid);
         }
         event(Action::RefreshReused, &session).write(db).await?;
-        self.notice(&account, NoticeEvent::SessionsEnded, origin)?.write(db).await?;
+        self.notice(&account, NoticeEvent::SessionStolen, origin)?.write(db).await?;
         Ok(Err(Error::RefreshTokenReused))
     }
 }

@@ -229,12 +229,12 @@ device_remembered =
 
         { gets-in }
 
-sessions_ended =
-    .subject = Sie wurden bei { $product } überall abgemeldet
-    .heading = Sie wurden überall abgemeldet
+session_stolen =
+    .subject = Ein Gerät wurde bei { $product } abgemeldet
+    .heading = Ein Gerät wurde abgemeldet
     .text =
         Ein Schlüssel, mit dem eines Ihrer Geräte bei { $product } angemeldet bleibt, wurde ein zweites Mal verwendet.
-        Möglicherweise wurde er kopiert. Deshalb haben wir alle Geräte abgemeldet.
+        Möglicherweise wurde er kopiert. Deshalb haben wir dieses Gerät abgemeldet.
     .next =
         Melden Sie sich wieder an. Der Grund kann auch eine fehlerhafte App sein oder ein Gerät, das aus einer Sicherung
         wiederhergestellt wurde. Wenn Sie nicht sicher sind, dass es eines Ihrer eigenen Geräte war, { $link ->

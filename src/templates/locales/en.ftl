@@ -216,12 +216,12 @@ device_remembered =
 
         { gets-in }
 
-sessions_ended =
-    .subject = You were signed out of { $product } everywhere
-    .heading = You were signed out everywhere
+session_stolen =
+    .subject = You were signed out of { $product } on a device
+    .heading = A device was signed out
     .text =
         A key that keeps one of your devices signed in to { $product } was used a second time. It may have been copied,
-        so we signed all devices out.
+        so we signed that device out.
     .next =
         Sign in to go on. A faulty app can be the reason, or a device that was restored from a backup. If you are not
         sure that it was one of your own devices, { $link ->

@@ -134,8 +134,8 @@ pub enum NoticeEvent {
     DeviceRemembered {
         name: String,
     },
-    /// All sessions were ended, because a refresh token was used twice.
-    SessionsEnded,
+    /// A session was ended, because its refresh token was used twice.
+    SessionStolen,
     /// An operator removed all second factors.
     FactorsReset,
     /// The right password, and a wrong second factor, several times.

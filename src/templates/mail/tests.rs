@@ -66,7 +66,7 @@ fn events() -> Vec<NoticeEvent> {
         NoticeEvent::RecoveryCodeUsed { left: 9 },
         NoticeEvent::RecoveryCodesReplaced,
         NoticeEvent::DeviceRemembered { name: name() },
-        NoticeEvent::SessionsEnded,
+        NoticeEvent::SessionStolen,
         NoticeEvent::FactorsReset,
         NoticeEvent::SuspiciousSignIn,
         NoticeEvent::AccountDisabled,
