@@ -90,6 +90,17 @@ mod tests {
     }
 
     #[test]
+    fn each_character_is_drawn_by_itself() {
+        // Bits that two neighbours shared would be the high ones of the first and the low ones of the second.
+        let shared = |code: RecoveryCode| {
+            let letters = code.expose().replace('-', "").into_bytes();
+            let value = |letter| ALPHABET.iter().position(|of_ours| *of_ours == letter).unwrap_or_default();
+            letters.windows(2).all(|pair| value(pair[0]) >> 1 == value(pair[1]) & 15)
+        };
+        assert!((0..10).all(|_| !shared(RecoveryCode::generate(Entropy))));
+    }
+
+    #[test]
     fn every_bit_of_randomness_is_used() {
         let codes: std::collections::HashSet<String> =
             (0..1000).map(|_| RecoveryCode::generate(Entropy).expose()).collect();

@@ -73,9 +73,9 @@ impl Standing {
         let aal = if self.recovering { self.aal.min(AAL1) } else { self.aal };
         // Whoever has just recovered with two factors could not otherwise replace the one that was lost.
         let at_best = !self.second_factor || aal >= AAL2 || (self.recovering && self.two_factors);
-        let level = demand.aal.max(if demand.best && !at_best { AAL2 } else { 0 });
         let shortfall = Shortfall {
-            aal: (aal < demand.aal || (demand.best && !at_best)).then_some(level),
+            // Whoever has a level has 1, so that what is missing is 2.
+            aal: (aal < demand.aal || (demand.best && !at_best)).then_some(AAL2),
             ial: (self.ial < demand.ial).then_some(demand.ial),
             // Tokens count whole seconds.
             max_age: demand.max_age.filter(|seconds| {
