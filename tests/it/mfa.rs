@@ -21,6 +21,7 @@ on_both_engines! {
         let answer = answer.json();
         let text = |name: &str| answer[name].as_str().unwrap().to_owned();
         assert_eq!(text("name"), "Ada's phone");
+        assert_eq!(text("expires_at"), latchkey::clock::rfc3339(entities::Timestamp(app.now().0 + 3_600_000)));
         assert_eq!(text("secret").len(), 32, "160 bits in base32");
         assert!(text("otpauth_uri").starts_with("otpauth://totp/Latchkey:ada%40example.com?"), "{answer}");
         assert!(text("otpauth_uri").contains(&text("secret")));
@@ -137,12 +138,18 @@ on_both_engines! {
         let code = totp.code(app.now());
         app.anonymous().verify_totp(&ticket, &code).await.assert_error(401, "invalid_mfa_ticket");
         app.anonymous().verify_recovery_code(&ticket, &codes[0]).await.assert_error(401, "invalid_mfa_ticket");
-        let failed = app.audit().await.into_iter().filter(|event| event.action == "session.second_factor_failed");
-        assert_eq!(failed.count(), 5);
+        let failed = async || -> Vec<String> {
+            let trail = app.audit().await.into_iter();
+            let failed = trail.filter(|event| event.action == "session.second_factor_failed");
+            failed.map(|event| event.detail.unwrap()).collect()
+        };
+        assert_eq!(failed().await, [r#"{"method":"totp"}"#; 5]);
         let mails = app.mails_to(ADA).await;
         assert_eq!(mails.iter().filter(|mail| mail.template == "suspicious_sign_in").count(), 1);
         // The code was not used up by a ticket that no longer took it.
         let ticket = app.ticket(ADA, PASSWORD).await;
+        app.anonymous().verify_recovery_code(&ticket, "nonsense").await.assert_error(403, "wrong_code");
+        assert!(failed().await.contains(&r#"{"method":"recovery_code"}"#.to_owned()));
         app.anonymous().verify_totp(&ticket, &code).await.assert_status(200);
     }
 

@@ -63,7 +63,7 @@ impl Services {
             created_at: now,
             confirmed_at: None,
             last_used_at: None,
-            last_step: -1,
+            last_step: 0,
             failures: 0,
             disabled_at: None,
         };

@@ -243,8 +243,20 @@ on_both_engines! {
         for _ in 0..5 {
             app.anonymous().verify_passkey(&ticket, &mut stranger).await.assert_error(403, "passkey_refused");
         }
-        app.anonymous().post("/auth/mfa/passkey/options", &json!({ "ticket": ticket })).await
-            .assert_error(401, "invalid_mfa_ticket");
+        // Nor does one that is used or too old give a challenge.
+        let used = app.ticket(BOB, PASSWORD).await;
+        app.anonymous().verify_passkey(&used, &mut bobs.clone()).await.assert_status(200);
+        let old = app.ticket(BOB, PASSWORD).await;
+        app.clock.advance_seconds(299);
+        let challenge = async |ticket: &str| {
+            app.anonymous().post("/auth/mfa/passkey/options", &json!({ "ticket": ticket })).await
+        };
+        challenge(&old).await.assert_status(200);
+        for spent in [&ticket, &used] {
+            challenge(spent).await.assert_error(401, "invalid_mfa_ticket");
+        }
+        app.clock.advance_seconds(1);
+        challenge(&old).await.assert_error(401, "invalid_mfa_ticket");
         let trail = app.audit().await;
         let failed: Vec<_> = trail.iter().filter(|event| event.action == "session.second_factor_failed").collect();
         assert_eq!(failed.len(), refused + 5);
