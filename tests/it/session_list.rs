@@ -174,7 +174,7 @@ on_both_engines! {
         ada.refresh().await;
         app.clock.advance_seconds(11);
         app.try_refresh(&stolen).await.assert_error(401, "refresh_token_reused");
-        assert_eq!(app.mails_to(ADA).await.iter().filter(|mail| mail.template == "sessions_ended").count(), 1);
+        assert_eq!(app.mails_to(ADA).await.iter().filter(|mail| mail.template == "session_stolen").count(), 1);
     }
 
     /// NIST SP 800-63B-4, 2.2.3.
