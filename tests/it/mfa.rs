@@ -325,7 +325,9 @@ on_both_engines! {
         let (totp, _) = ada.add_totp("New phone", app.now()).await;
         assert_eq!(ada.claims()["aal"], 1);
         app.clock.advance_seconds(86_400);
-        assert_eq!(level(&app.login_with_totp(ADA, PASSWORD, &totp).await), (json!(2), json!(["pwd", "otp", "mfa"])));
+        let after = app.login_with_totp(ADA, PASSWORD, &totp).await;
+        assert_eq!(level(&after), (json!(2), json!(["pwd", "otp", "mfa"])));
+        assert_eq!(after.get("/auth/sessions").await.json()["sessions"][0]["aal"], 2);
         // What was signed in to while the account recovered does not rise by waiting.
         ada.refresh().await;
         assert_eq!(ada.claims()["aal"], 1);
