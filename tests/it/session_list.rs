@@ -119,6 +119,15 @@ on_both_engines! {
         ada.get("/auth/sessions?before=nonsense").await.assert_violation("string_pattern_mismatch", &["query", "before"]);
     }
 
+    async fn without_a_refresh_a_session_ends_to_the_second(engine: Engine) {
+        let app = App::start(engine, |config| config.tokens.session_idle_seconds = 300).await;
+        let ada = app.user(ADA).await;
+        app.clock.advance_seconds(299);
+        ada.profile().await.assert_status(200);
+        app.clock.advance_seconds(1);
+        ada.profile().await.assert_error(401, "invalid_token");
+    }
+
     async fn a_session_too_many_ends_the_one_refreshed_longest_ago(engine: Engine) {
         let app = App::start(engine, |config| config.tokens.sessions_per_account = 3).await;
         app.verified(ADA, PASSWORD).await;
