@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, StatusCode};
 
 /// Why there is no answer to work with. Says nothing of what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,13 +27,16 @@ impl From<reqwest::Error> for Failure {
 
 /// A client that trusts the authorities of this machine and the public ones. The error is a line for the operator.
 pub fn client() -> Result<Client, String> {
+    builder()?.build().map_err(|error| error.to_string())
+}
+
+/// The same, to be told more.
+pub fn builder() -> Result<ClientBuilder, String> {
     let authorities = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der));
-    Client::builder()
+    Ok(Client::builder()
         .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .tls_certs_merge(authorities.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?)
-        .build()
-        .map_err(|error| error.to_string())
+        .tls_certs_merge(authorities.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?))
 }
 
 /// Sends, and reads an answer of status 200 to its end.

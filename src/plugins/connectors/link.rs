@@ -1,0 +1,242 @@
+//! The way to a service: where its requests go, what time it is there, and the bounds that hold for every request.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use entities::Timestamp;
+use reqwest::Client;
+use url::Url;
+
+use super::{About, Answer, Clock, Connector, Credential, Guard, Outcome, Report, Request, Stamp};
+use crate::clock::Sources;
+use crate::outbound;
+
+const CONNECT: Duration = Duration::from_secs(3);
+/// For a request and its whole answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_ANSWER: usize = 256 * 1024;
+/// How long the difference between two clocks is taken to stay the same.
+const OFFSET_KEPT: Duration = Duration::from_secs(600);
+/// Nonces that one test may use, so that the next test begins beyond them.
+pub const NONCES: u64 = 16;
+
+/// The ways to all services.
+pub struct Network {
+    /// To the services that connectors name.
+    named: Client,
+    /// To those that owners name, looked at by the guard.
+    guarded: Client,
+    guard: Guard,
+    /// By `connector.environment`.
+    base_urls: BTreeMap<String, Url>,
+    clocks: Clocks,
+    sources: Sources,
+}
+
+/// What came of a test, and how long it took.
+#[derive(Debug)]
+pub struct Tested {
+    pub report: Report,
+    pub latency: Duration,
+}
+
+impl Network {
+    /// The error is a line for the operator.
+    pub fn new(guard: Guard, base_urls: BTreeMap<String, Url>, sources: Sources) -> Result<Self, String> {
+        let client = || Ok::<_, String>(outbound::builder()?.connect_timeout(CONNECT));
+        let build = |builder: reqwest::ClientBuilder| builder.build().map_err(|error| error.to_string());
+        Ok(Self {
+            named: build(client()?)?,
+            // A proxy would resolve names by itself, beyond the guard.
+            guarded: build(client()?.no_proxy().dns_resolver(std::sync::Arc::new(guard.clone())))?,
+            guard,
+            base_urls,
+            clocks: Clocks::default(),
+            sources,
+        })
+    }
+
+    /// Where the requests for a credential go.
+    pub fn base_url(&self, connector: &dyn Connector, credential: &Credential) -> Result<Url, Report> {
+        let about = connector.about();
+        let name = format!("{}.{}", about.name, credential.environment);
+        if let Some(url) = self.base_urls.get(&name) {
+            return Ok(url.clone());
+        }
+        if let Some(url) = connector.base_url(credential) {
+            self.guard.admit(&url).map_err(|refused| Report::new(Outcome::Network).advising(refused.0))?;
+            return Ok(url);
+        }
+        let environment = about.environment(&credential.environment).or(about.environments.first());
+        environment
+            .and_then(|environment| Url::parse(environment.base_url).ok())
+            .ok_or_else(|| Report::new(Outcome::WrongEnvironment))
+    }
+
+    /// The guard, to look at a URL before it is stored.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Tests a credential. Once more when the clocks differ, since that can be mended; never otherwise: services shut out
+    /// addresses that keep knocking with a wrong key.
+    pub async fn test(&self, connector: &dyn Connector, credential: &Credential, first_nonce: u64) -> Tested {
+        let started = self.sources.now();
+        let report = match self.link(connector, credential, first_nonce) {
+            Err(report) => report,
+            Ok(link) => self.run(connector, credential, &link).await,
+        };
+        Tested { report: report.cleaned(credential), latency: self.sources.now().since(started) }
+    }
+
+    /// What a signature made for the service at this moment takes.
+    pub async fn stamp(
+        &self,
+        connector: &dyn Connector,
+        credential: &Credential,
+        nonce: u64,
+    ) -> Result<Stamp, Report> {
+        let link = self.link(connector, credential, nonce)?;
+        link.look_at_the_clock(connector.about(), false).await;
+        Ok(link.stamp())
+    }
+
+    async fn run(&self, connector: &dyn Connector, credential: &Credential, link: &Link<'_>) -> Report {
+        let test = async || connector.test(link, credential).await.unwrap_or_else(|report| report);
+        link.look_at_the_clock(connector.about(), false).await;
+        let report = test().await;
+        if report.outcome == Outcome::ClockSkew && link.look_at_the_clock(connector.about(), true).await {
+            return test().await;
+        }
+        report
+    }
+
+    fn link(
+        &self,
+        connector: &dyn Connector,
+        credential: &Credential,
+        first_nonce: u64,
+    ) -> Result<Link<'_>, Report> {
+        let base = self.base_url(connector, credential)?;
+        let guarded = connector.base_url(credential).is_some();
+        Ok(Link {
+            client: if guarded { &self.guarded } else { &self.named },
+            base,
+            clocks: &self.clocks,
+            sources: &self.sources,
+            nonce: AtomicU64::new(first_nonce),
+        })
+    }
+}
+
+/// The way to one service for one credential.
+pub struct Link<'a> {
+    client: &'a Client,
+    base: Url,
+    clocks: &'a Clocks,
+    sources: &'a Sources,
+    nonce: AtomicU64,
+}
+
+impl Link<'_> {
+    /// What the next signature takes.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        Stamp {
+            now: Timestamp(
+                self.sources.now().0.saturating_add(self.clocks.offset(&self.host()).unwrap_or(0)),
+            ),
+            nonce: self.nonce.fetch_add(1, Ordering::Relaxed),
+            random: self.sources.entropy.bytes(),
+        }
+    }
+
+    /// Scheme, host and port: what clocks and limits are counted by.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.base.origin().ascii_serialization()
+    }
+
+    /// Sends a request, bounded in time and in the size of the answer. An answer of any status is one; that there is none
+    /// is the report.
+    pub async fn send(&self, request: Request) -> Result<Answer, Report> {
+        const SLOW: &str = "The service did not answer in time. Try again later.";
+        const REDIRECT: &str =
+            "The service answered with a redirect, which is not followed with a credential.";
+        const LARGE: &str = "The service gave an answer far larger than expected.";
+        let exchange = async {
+            let mut built = self.client.request(request.method.clone(), self.url(&request)?);
+            for (name, value) in &request.headers {
+                built = built.header(name, value);
+            }
+            if !request.body.is_empty() {
+                built = built.body(request.body.clone());
+            }
+            let unreachable = |_| Report::new(Outcome::Network);
+            let mut answer = built.send().await.map_err(unreachable)?;
+            if answer.status().is_redirection() {
+                return Err(Report::new(Outcome::Unexpected).advising(REDIRECT));
+            }
+            let mut body = vec![];
+            while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+                if body.len() + chunk.len() > MAX_ANSWER {
+                    return Err(Report::new(Outcome::Unexpected).advising(LARGE));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), body })
+        };
+        tokio::time::timeout(PATIENCE, exchange)
+            .await
+            .unwrap_or_else(|_| Err(Report::new(Outcome::Network).advising(SLOW)))
+    }
+
+    /// What is signed must be what is sent.
+    fn url(&self, request: &Request) -> Result<Url, Report> {
+        let unusable = || Report::new(Outcome::Unexpected);
+        let base = self.host();
+        let url = Url::parse(&format!("{base}{}", request.target())).map_err(|_| unusable())?;
+        let kept = url.path() == request.path && url.query().unwrap_or_default() == request.query;
+        if kept { Ok(url) } else { Err(unusable()) }
+    }
+
+    /// Learns the service's time when what is known of it is old, or `anew`. Answers whether it was learnt.
+    async fn look_at_the_clock(&self, about: &About, anew: bool) -> bool {
+        let Some(Clock { path, read }) = about.clock else { return false };
+        let host = self.host();
+        if !anew && self.clocks.is_fresh(&host, self.sources.now()) {
+            return false;
+        }
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let sent = self.sources.now();
+        let Ok(answer) = self.send(Request::get(path).query(query)).await else { return false };
+        let received = self.sources.now();
+        let Some(theirs) = read(&answer.json()) else { return false };
+        // When they read their clock, about half of the time had passed.
+        let half = i64::try_from(received.since(sent).as_millis() / 2).unwrap_or(0);
+        self.clocks.set(host, theirs.saturating_add(half).saturating_sub(received.0), received);
+        true
+    }
+}
+
+/// By how many milliseconds the clocks of services are ahead of ours, by host. Bounded by the number of connectors.
+#[derive(Default)]
+pub struct Clocks(Mutex<HashMap<String, (i64, Timestamp)>>);
+
+impl Clocks {
+    fn offset(&self, host: &str) -> Option<i64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(host).map(|(offset, _)| *offset)
+    }
+
+    fn is_fresh(&self, host: &str, now: Timestamp) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
+        known.is_some_and(|(_, learnt)| now.since(learnt) < OFFSET_KEPT && now >= learnt)
+    }
+
+    fn set(&self, host: String, offset: i64, now: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(host, (offset, now));
+    }
+}

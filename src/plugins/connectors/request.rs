@@ -1,0 +1,115 @@
+//! Requests as connectors build and sign them, and the answers.
+
+use entities::Timestamp;
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+/// A request below the base URL. What is signed is what is sent, so path and query are kept as they go over the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub method: Method,
+    /// From the root of the host, percent-encoded.
+    pub path: String,
+    /// Percent-encoded, without `?`; may be empty.
+    pub query: String,
+    pub body: String,
+    /// Added to the request, in this order.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Request {
+    #[must_use]
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), query: String::new(), body: String::new(), headers: vec![] }
+    }
+
+    #[must_use]
+    pub fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    #[must_use]
+    pub fn post(path: impl Into<String>) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    #[must_use]
+    pub fn query(mut self, query: impl Into<String>) -> Self {
+        self.query = query.into();
+        self
+    }
+
+    #[must_use]
+    pub fn body(mut self, body: impl Into<String>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Says of what type the body is, unless there is none or it has been said.
+    #[must_use]
+    pub fn content_type(self, value: &str) -> Self {
+        let said = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if self.body.is_empty() || said { self } else { self.header("Content-Type", value) }
+    }
+
+    /// Whether a parameter of this name is in the query.
+    #[must_use]
+    pub fn has_parameter(&self, name: &str) -> bool {
+        self.query.split('&').any(|pair| pair.split('=').next() == Some(name))
+    }
+
+    /// Path and query as in the first line of the request.
+    #[must_use]
+    pub fn target(&self) -> String {
+        if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
+    }
+}
+
+/// What a signature takes beside key and request. Each is used for one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    /// By the clock of the service.
+    pub now: Timestamp,
+    /// Greater than any before for this credential.
+    pub nonce: u64,
+    pub random: [u8; 16],
+}
+
+/// An answer of any status.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Null when it is not JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// `Retry-After` in seconds. Its other form, a date, is not used by the services here.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        self.header("retry-after")?.trim().parse().ok()
+    }
+}
