@@ -66,4 +66,8 @@ ids! {
     PasswordResetId,
     /// One change of an address.
     EmailChangeId,
+    /// A credential of a third party.
+    ApiKeyId,
+    /// A key of a server that acts for an account.
+    AccessKeyId,
 }

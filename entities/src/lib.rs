@@ -1,6 +1,8 @@
 //! The rows: SeaORM entities and id newtypes. No serde and no OpenAPI derives here, so that a row can't leak by accident.
 
+pub mod access_key;
 pub mod account;
+pub mod api_key;
 pub mod audit_event;
 pub mod email_change;
 pub mod email_verification;
@@ -20,8 +22,8 @@ pub mod totp_authenticator;
 pub mod webauthn_challenge;
 
 pub use id::{
-    AccountId, AuditEventId, EmailChangeId, EmailVerificationId, MfaTicketId, OutboxMessageId, PasskeyId,
-    PasswordResetId, RecoveryCodeId, RememberedDeviceId, ServerKeyId, SessionId, TotpAuthenticatorId,
-    WebauthnChallengeId,
+    AccessKeyId, AccountId, ApiKeyId, AuditEventId, EmailChangeId, EmailVerificationId, MfaTicketId,
+    OutboxMessageId, PasskeyId, PasswordResetId, RecoveryCodeId, RememberedDeviceId, ServerKeyId, SessionId,
+    TotpAuthenticatorId, WebauthnChallengeId,
 };
 pub use timestamp::Timestamp;

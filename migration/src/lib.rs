@@ -6,12 +6,17 @@ pub use sea_orm_migration::prelude::*;
 mod columns;
 mod m0001_accounts;
 mod m0002_assurance;
+mod m0003_vault;
 
 pub struct Migrator;
 
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_accounts::Migration), Box::new(m0002_assurance::Migration)]
+        vec![
+            Box::new(m0001_accounts::Migration),
+            Box::new(m0002_assurance::Migration),
+            Box::new(m0003_vault::Migration),
+        ]
     }
 }

@@ -11,8 +11,10 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::demands::Demands;
 use super::problem::Fault;
+use crate::crypto::access_key::AccessKey;
 use crate::services::policy::Requirement;
 use crate::services::sessions::Caller;
+use crate::services::vault::Visitor;
 use crate::services::{Origin, Services};
 
 /// Name of the security scheme in the document.
@@ -67,6 +69,15 @@ pub struct Bearer(pub Caller);
 /// Somebody who has signed in of late, at the account's best level: for what the account is protected by.
 pub struct Recent(pub Caller);
 
+/// Somebody who has signed in of late with two factors: for keys that act without anybody being there.
+pub struct KeyMaker(pub Caller);
+
+/// Somebody signed in, or a server with an access key of theirs.
+pub struct Guest(pub Visitor);
+
+/// The same for secrets: a person must have signed in of late, at the account's best level.
+pub struct RevealingGuest(pub Visitor);
+
 /// Somebody signed in, or nobody. A token that is sent must be valid all the same.
 pub struct OptionalBearer(pub Option<Caller>);
 
@@ -90,13 +101,7 @@ macro_rules! signed_in {
                 _: &mut RequestBody,
                 _: ExtractParamOptions<()>,
             ) -> Result<Self> {
-                let caller = caller(request).await?.ok_or(Fault::MissingToken)?;
-                let services = services(request)?;
-                let demand: fn(&Services) -> Requirement = $demand;
-                let configured = request.data::<Arc<Demands>>().and_then(|demands| demands.of(request));
-                services
-                    .permit(&caller, &demand(services).and(configured.unwrap_or_default()))
-                    .map_err(Fault::Service)?;
+                let caller = permitted(request, $demand).await?;
                 Ok(Self(caller))
             }
         }
@@ -104,6 +109,40 @@ macro_rules! signed_in {
 }
 signed_in!(Bearer, |_| Requirement::SIGNED_IN);
 signed_in!(Recent, Services::recent);
+signed_in!(KeyMaker, Services::key_maker);
+
+macro_rules! guests {
+    ($name:ident, $demand:expr) => {
+        impl<'a> ApiExtractor<'a> for $name {
+            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+            type ParamType = ();
+            type ParamRawType = ();
+
+            fn register(registry: &mut Registry) {
+                register(registry);
+            }
+
+            fn security_schemes() -> Vec<&'static str> {
+                vec![SCHEME]
+            }
+
+            async fn from_request(
+                request: &'a Request,
+                _: &mut RequestBody,
+                _: ExtractParamOptions<()>,
+            ) -> Result<Self> {
+                let services = services(request)?;
+                if let Some(key) = bearer(request)?.filter(|token| AccessKey::is_meant(token)) {
+                    let caller = services.authenticate_key(key).await.map_err(Fault::Service)?;
+                    return Ok(Self(Visitor::Server(caller)));
+                }
+                Ok(Self(Visitor::Person(permitted(request, $demand).await?)))
+            }
+        }
+    };
+}
+guests!(Guest, |_| Requirement::SIGNED_IN);
+guests!(RevealingGuest, Services::recent);
 
 impl<'a> ApiExtractor<'a> for OptionalBearer {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
@@ -131,7 +170,23 @@ impl<'a> ApiExtractor<'a> for OptionalBearer {
     }
 }
 
+/// Whoever is signed in, if that is good enough for the operation.
+async fn permitted(request: &Request, demand: fn(&Services) -> Requirement) -> Result<Caller> {
+    let caller = caller(request).await?.ok_or(Fault::MissingToken)?;
+    let services = services(request)?;
+    let configured = request.data::<Arc<Demands>>().and_then(|demands| demands.of(request));
+    let demand = demand(services).and(configured.unwrap_or_default());
+    services.permit(&caller, &demand).map_err(Fault::Service)?;
+    Ok(caller)
+}
+
 async fn caller(request: &Request) -> Result<Option<Caller>> {
+    let Some(token) = bearer(request)? else { return Ok(None) };
+    Ok(Some(services(request)?.authenticate(token).await.map_err(Fault::Service)?))
+}
+
+/// What the header holds, if it is there.
+fn bearer(request: &Request) -> Result<Option<&str>> {
     let mut headers = request.headers().get_all(AUTHORIZATION).iter();
     let Some(header) = headers.next() else { return Ok(None) };
     let invalid = || Fault::Service(crate::services::Error::InvalidAccessToken);
@@ -145,7 +200,7 @@ async fn caller(request: &Request) -> Result<Option<Caller>> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token)
         .ok_or_else(invalid)?;
-    Ok(Some(services(request)?.authenticate(token).await.map_err(Fault::Service)?))
+    Ok(Some(token))
 }
 
 fn register(registry: &mut Registry) {
@@ -153,7 +208,7 @@ fn register(registry: &mut Registry) {
         SCHEME,
         MetaSecurityScheme {
             ty: "http",
-            description: Some("An access token from `POST /auth/login` or `POST /auth/refresh`"),
+            description: Some("An access token from `POST /auth/login` or `POST /auth/refresh`; for some operations on stored credentials also an access key, `lk_…`, from `POST /api/v1/access-keys`"),
             name: None,
             key_in: None,
             scheme: Some("bearer"),

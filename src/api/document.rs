@@ -18,11 +18,21 @@ pub fn generate() -> Value {
         serde_json::from_str(&super::service().spec()).expect("poem-openapi writes JSON");
     // The corrections of 3.0.3 say what `nullable` means.
     document["openapi"] = "3.0.3".into();
+    spell_as_published(&mut document);
     type_nullables(&mut document);
     describe_answers(&mut document);
     allow_anonymous(&mut document);
     show_examples(&mut document);
     document
+}
+
+/// Paths that are published with a slash at their end, which the library takes away. Both spellings answer.
+pub const WITH_SLASH: [&str; 1] = ["/api/v1/api-keys"];
+
+fn spell_as_published(document: &mut Value) {
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    let spelt = |path: String| if WITH_SLASH.contains(&path.as_str()) { format!("{path}/") } else { path };
+    *paths = std::mem::take(paths).into_iter().map(|(path, operations)| (spelt(path), operations)).collect();
 }
 
 /// Examples that types can't give: of bodies with a secret, which is never written, and of parameters.
@@ -31,6 +41,15 @@ fn show_examples(document: &mut Value) {
     let mut passkey = document["components"]["schemas"]["PasskeyAssertion"]["example"].clone();
     passkey["ticket"] = ticket.into();
     passkey["remember_device"] = false.into();
+    let api_key = json!({
+        "provider": "binance",
+        "name": "Savings",
+        "api_key": "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A",
+        "secret": "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j",
+        "environment": "live",
+        "labels": ["team: research"],
+        "test": true,
+    });
     for (schema, example) in [
         (
             "MfaVerification",
@@ -40,6 +59,8 @@ fn show_examples(document: &mut Value) {
         ("StepUpRequest", json!({ "method": "totp", "secret": "081 804" })),
         ("PasswordReset", json!({ "token": ticket, "new_password": "correct horse battery staple" })),
         ("EmailChangeToken", json!({ "token": ticket })),
+        ("NewApiKey", api_key),
+        ("ApiKeyChange", json!({ "name": "Trading", "labels": ["team: research"] })),
     ] {
         document["components"]["schemas"][schema]["example"] = example;
     }
@@ -50,6 +71,10 @@ fn show_examples(document: &mut Value) {
                 parameter["example"] = super::auth::EXAMPLE_ID.into();
             } else if parameter["schema"]["type"] == "boolean" {
                 parameter["example"] = true.into();
+            } else if parameter["name"] == "status" {
+                parameter["example"] = "working".into();
+            } else if parameter["name"] == "limit" {
+                parameter["example"] = 20.into();
             }
         }
     }

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use poem::http::HeaderValue;
 
+use super::document::WITH_SLASH;
+
 /// Paths outside the document.
 const PAGES: [(&str, &str); 10] = [
     ("/", "GET"),
@@ -62,6 +64,10 @@ pub fn parameter_name(route: &str, position: usize) -> Option<&'static str> {
 }
 
 fn fits(template: &str, path: &str) -> bool {
+    // Of a path that ends with a slash, both spellings answer.
+    let plain = |path: &str| path.strip_suffix('/').is_some_and(|plain| WITH_SLASH.contains(&plain));
+    let template = if plain(template) { template.trim_end_matches('/') } else { template };
+    let path = if plain(path) { path.trim_end_matches('/') } else { path };
     let (mut template, mut path) = (template.split('/'), path.split('/'));
     loop {
         match (template.next(), path.next()) {

@@ -1,9 +1,12 @@
 //! HTTP only: endpoint structs that mirror the contract. An endpoint takes, calls and answers; rules live in services.
 
+mod access_keys;
 mod account_data;
 mod accounts;
+mod api_keys;
 mod auth;
 mod caller;
+mod connectors;
 pub mod demands;
 pub mod document;
 mod email_changes;
@@ -35,6 +38,9 @@ pub enum Tag {
     Sessions,
     /// The account as a whole: recovery, change of address, export, deletion
     Account,
+    /// Credentials of third parties: stored sealed, tested, used without being shown, revealed to their owner
+    #[oai(rename = "Api Keys")]
+    ApiKeys,
     /// The state of this server, and the keys that verify its tokens
     Server,
 }
@@ -51,6 +57,9 @@ pub fn service() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
         email_verifications::EmailVerificationsApi,
         password_resets::PasswordResetsApi,
         email_changes::EmailChangesApi,
+        api_keys::ApiKeysApi,
+        access_keys::AccessKeysApi,
+        connectors::ConnectorsApi,
         well_known::WellKnownApi,
     );
     OpenApiService::new(operations, "Latchkey", env!("CARGO_PKG_VERSION"))

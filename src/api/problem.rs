@@ -9,6 +9,7 @@ use poem_openapi::{Enum, Object};
 use super::payload::{HttpValidationError, Location, Rejection, Violation};
 use crate::crypto::password::Refusal;
 use crate::services;
+use crate::services::vault::Mistake;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident, $status:ident, $title:literal;)*) => {
@@ -76,10 +77,22 @@ codes! {
     WrongCode, FORBIDDEN, "Wrong code";
     /// The passkey's answer does not verify, or it belongs to nobody here
     PasskeyRefused, FORBIDDEN, "Passkey refused";
+    /// The access key was not made for this; `required_scope` says for what it must be
+    InsufficientScope, FORBIDDEN, "Insufficient scope";
+    /// The account was recovered recently, so that its secrets stay sealed for a while
+    SecretsSealed, FORBIDDEN, "Secrets sealed";
+    /// The owner has not allowed requests like this to be signed
+    SigningNotAllowed, FORBIDDEN, "Signing not allowed";
     /// There is nothing here, or it belongs to somebody else
     NotFound, NOT_FOUND, "Not found";
     /// The account has as many of these as it may
     LimitReached, CONFLICT, "Limit reached";
+    /// The owner has another one of this name
+    NameTaken, CONFLICT, "Name taken";
+    /// Requests to this service hold the secret itself, so that it can't be used without being revealed
+    SigningUnsupported, CONFLICT, "Signing unsupported";
+    /// The credential is past the end that its owner set
+    CredentialExpired, CONFLICT, "Credential expired";
     /// The account has no second factor yet
     SecondFactorMissing, CONFLICT, "Second factor missing";
     /// The server is set up with an IP address as its `public_url`, to which no passkey can be bound
@@ -96,6 +109,8 @@ codes! {
     ValidationFailed, UNPROCESSABLE_ENTITY, "Validation failed";
     /// Too many requests; see `Retry-After`
     RateLimited, TOO_MANY_REQUESTS, "Too many requests";
+    /// A stored credential was altered or moved, and can't be opened
+    CredentialUnreadable, INTERNAL_SERVER_ERROR, "Credential unreadable";
     /// A mistake of the server
     InternalError, INTERNAL_SERVER_ERROR, "Internal error";
     /// The server has more work than it can queue; see `Retry-After`
@@ -132,6 +147,9 @@ pub struct Problem {
     /// Seconds that the sign-in may be old, when it is older; as in `WWW-Authenticate`
     #[oai(skip_serializing_if_is_none)]
     pub max_age: Option<u64>,
+    /// The scope that an access key must have, when it lacks it
+    #[oai(skip_serializing_if_is_none)]
+    pub required_scope: Option<String>,
     /// Where a signed-in person proves more, when that helps
     #[oai(skip_serializing_if_is_none)]
     pub step_up_url: Option<String>,
@@ -205,6 +223,14 @@ impl Fault {
                 Error::NotFound => Code::NotFound,
                 Error::NoSecondFactor => Code::SecondFactorMissing,
                 Error::LimitReached => Code::LimitReached,
+                Error::InvalidFields(_) => Code::ValidationFailed,
+                Error::NameTaken => Code::NameTaken,
+                Error::InsufficientScope(_) => Code::InsufficientScope,
+                Error::SecretsSealed => Code::SecretsSealed,
+                Error::SigningUnsupported => Code::SigningUnsupported,
+                Error::SigningNotAllowed => Code::SigningNotAllowed,
+                Error::CredentialExpired => Code::CredentialExpired,
+                Error::CredentialUnreadable => Code::CredentialUnreadable,
                 Error::InvalidLink => Code::InvalidLink,
                 Error::ExpiredLink => Code::LinkExpired,
                 Error::UsedLink => Code::LinkUsed,
@@ -227,6 +253,9 @@ impl Fault {
     #[must_use]
     pub fn problem(&self, request_id: &str) -> Problem {
         let problem = self.code().problem(request_id);
+        if let Self::Service(services::Error::InsufficientScope(scope)) = self {
+            return Problem { required_scope: Some(<&str>::from(scope).to_owned()), ..problem };
+        }
         let Self::Service(services::Error::InsufficientAuthentication(missing)) = self else {
             return problem;
         };
@@ -268,8 +297,27 @@ impl Fault {
     /// The mistake as a violation of the schema, where it is one.
     #[must_use]
     pub fn rejection(&self) -> Option<Rejection> {
-        let Self::PasswordRefused(member, refusal) = self else { return None };
         let name = |text: &str| Location::Name(text.to_owned());
+        if let Self::Service(services::Error::InvalidFields(mistakes)) = self {
+            let violation = |mistake: &Mistake| {
+                let missing = mistake.message == "Field required";
+                let (kind, msg) = match missing {
+                    true => ("missing", mistake.message.clone()),
+                    false => ("value_error", format!("Value error, {}", mistake.message)),
+                };
+                Violation {
+                    loc: std::iter::once("body").chain(mistake.field.split('.')).map(name).collect(),
+                    msg,
+                    kind: kind.into(),
+                    input: poem_openapi::types::Any(serde_json::Value::Null),
+                    ctx: (!missing).then(|| {
+                        [("error".to_owned(), poem_openapi::types::Any(serde_json::json!({})))].into()
+                    }),
+                }
+            };
+            return Some(Rejection::Invalid(mistakes.iter().map(violation).collect()));
+        }
+        let Self::PasswordRefused(member, refusal) = self else { return None };
         Some(Rejection::Invalid(vec![Violation {
             loc: vec![name("body"), name(member)],
             msg: format!("Value error, {refusal}"),
@@ -323,6 +371,21 @@ impl Code {
                 "Passkeys need a server with a domain name: it is set up with an IP address. Try another way to sign in."
             }
             Self::SecondFactorMissing => "Add a second factor first.",
+            Self::InsufficientScope => "This access key was not made for this. Use one that has the scope.",
+            Self::SecretsSealed => {
+                "The account was recovered recently, so its stored secrets stay sealed for a while. Try again later."
+            }
+            Self::SigningUnsupported => {
+                "Requests to this service hold the secret itself. It can't be used without being revealed."
+            }
+            Self::SigningNotAllowed => {
+                "Requests like this may not be signed with this credential. Its owner can allow it in `sign_rules`."
+            }
+            Self::NameTaken => "There is another one of this name. Choose a different name.",
+            Self::CredentialExpired => "This credential has expired. Store a new one, or change its end.",
+            Self::CredentialUnreadable => {
+                "This credential can't be opened any more. Store it again, and tell the operator."
+            }
             Self::LimitReached => "There are as many of these as an account may have. Remove one first.",
             Self::InvalidCredentials => "The e-mail address or the password is wrong.",
             Self::InvalidRefreshToken => "The refresh token is not valid any more. Sign in again.",
@@ -365,6 +428,7 @@ impl Code {
             resend_url: resend.then(|| RESEND_URL.to_owned()),
             acr_values: None,
             max_age: None,
+            required_scope: None,
             step_up_url: None,
         }
     }

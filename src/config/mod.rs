@@ -57,6 +57,7 @@ pub struct Config {
     pub tokens: Tokens,
     pub assurance: Assurance,
     pub passkeys: Passkeys,
+    pub vault: Vault,
     pub limits: Limits,
     pub http: Http,
     pub retention: Retention,
@@ -180,6 +181,24 @@ pub struct Passkeys {
     pub origins: Vec<String>,
 }
 
+/// Credentials of third parties.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Vault {
+    /// Credentials that an account may store. Default 100.
+    pub keys_per_account: u64,
+    /// True refuses credentials that may withdraw. They are tested before they are stored then. Default false.
+    pub refuse_withdrawal_keys: bool,
+    /// Where the requests of a connector go in place of its own host, by connector and environment:
+    /// `"binance.live" = "http://127.0.0.1:9000"`. Default none.
+    pub base_urls: BTreeMap<String, Url>,
+    /// Networks (CIDR) that the generic connectors may reach although they are not public, on any port and without TLS.
+    /// Default none.
+    pub private_networks: Vec<ipnet::IpNet>,
+    /// Ports beside 443 that the generic connectors may use. Default none.
+    pub ports: Vec<u16>,
+}
+
 /// How often a thing may be done. A rate is `count/seconds`: so many at once, given back evenly over that time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
@@ -216,6 +235,18 @@ pub struct Limits {
     pub reset_per_address: Rate,
     /// Requests to change the address per account. Default `5/86400`.
     pub email_change_per_account: Rate,
+    /// Credentials stored or changed per account. Default `60/3600`.
+    pub api_key_per_account: Rate,
+    /// Tests of one credential. Default `6/60`.
+    pub connection_test_per_key: Rate,
+    /// Tests of credentials per account. Default `60/3600`.
+    pub connection_test_per_account: Rate,
+    /// Tests of credentials per host of a service, from all nodes. Default `120/60`.
+    pub connection_test_per_host: Rate,
+    /// Secrets revealed per account. Default `30/3600`.
+    pub reveal_per_account: Rate,
+    /// Requests signed per credential. Default `600/60`.
+    pub sign_per_key: Rate,
     /// Exports per account. Default `5/3600`.
     pub export_per_account: Rate,
 }
@@ -305,6 +336,7 @@ impl Default for Config {
             tokens: Tokens::default(),
             assurance: Assurance::default(),
             passkeys: Passkeys::default(),
+            vault: Vault::default(),
             limits: Limits::default(),
             http: Http::default(),
             retention: Retention::default(),
@@ -357,6 +389,18 @@ impl Default for Assurance {
     }
 }
 
+impl Default for Vault {
+    fn default() -> Self {
+        Self {
+            keys_per_account: 100,
+            refuse_withdrawal_keys: false,
+            base_urls: BTreeMap::new(),
+            private_networks: vec![],
+            ports: vec![],
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         let rate = |count, seconds| Rate { count, seconds };
@@ -377,6 +421,12 @@ impl Default for Limits {
             passkey_per_address: rate(60, 600),
             reset_per_address: rate(20, 3600),
             email_change_per_account: rate(5, 86_400),
+            api_key_per_account: rate(60, 3600),
+            connection_test_per_key: rate(6, 60),
+            connection_test_per_account: rate(60, 3600),
+            connection_test_per_host: rate(120, 60),
+            reveal_per_account: rate(30, 3600),
+            sign_per_key: rate(600, 60),
             export_per_account: rate(5, 3600),
         }
     }

@@ -3,6 +3,7 @@
 use url::{Host, Url};
 
 use super::{Config, Tokens, within};
+use crate::plugins::connectors;
 
 impl Config {
     /// Every mistake, one line each; none when the settings can be used.
@@ -92,6 +93,25 @@ impl Config {
             (100..=10_000).contains(&self.passwords.breach_timeout_ms),
             "passwords.breach_timeout_ms: expected 100 to 10000",
         );
+
+        demand(
+            (1..=100_000).contains(&self.vault.keys_per_account),
+            "vault.keys_per_account: expected 1 to 100000",
+        );
+        for (name, url) in &self.vault.base_urls {
+            let known = name.split_once('.').is_some_and(|(connector, environment)| {
+                connectors::find(connector)
+                    .is_some_and(|found| found.about().environment(environment).is_some())
+            });
+            demand(
+                known,
+                &format!("vault.base_urls: {name} is no connector and environment, such as binance.live"),
+            );
+            demand(
+                matches!(url.scheme(), "http" | "https") && url.has_host() && matches!(url.path(), "" | "/"),
+                &format!("vault.base_urls: {name}: expected an http or https URL without a path"),
+            );
+        }
 
         let tokens = &self.tokens;
         demand(

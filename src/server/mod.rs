@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
+use poem::http::Uri;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -96,7 +97,10 @@ pub fn schema_error(error: &sea_orm::DbErr) -> String {
 
 fn routes(services: &Arc<Services>, demands: Demands) -> edge::Edge<impl Endpoint + use<>> {
     // Nested at the root, they are asked for "/" too, before the routes beside them.
-    let operations = api::service().into_endpoint().around(|operations, request| async move {
+    let operations = api::service().into_endpoint().around(|operations, mut request| async move {
+        if let Some(plain) = without_slash(request.uri()) {
+            *request.uri_mut() = plain;
+        }
         match request.uri().path() {
             "/" => docs::home().call(request).await,
             _ => operations.call(request).await.map(poem::IntoResponse::into_response),
@@ -104,6 +108,13 @@ fn routes(services: &Arc<Services>, demands: Demands) -> edge::Edge<impl Endpoin
     });
     let routes = docs::add(api::pages::add(Route::new())).nest("/", operations);
     edge::Edge::new(routes, services, demands)
+}
+
+/// Of a path that is published with a slash at its end, the spelling that the routes have.
+fn without_slash(uri: &Uri) -> Option<Uri> {
+    let plain = uri.path().strip_suffix('/').filter(|path| api::document::WITH_SLASH.contains(path))?;
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{plain}{query}").parse().ok()
 }
 
 fn http_limits(http: &crate::config::Http) -> listener::HttpLimits {

@@ -70,6 +70,21 @@ pub enum Action {
     AccountExported,
     DeletionScheduled,
     DeletionCancelled,
+    ApiKeyAdded,
+    /// Name, labels, end or what may be signed.
+    ApiKeyChanged,
+    /// A new credential in place of the old one.
+    ApiKeyReplaced,
+    ApiKeyRemoved,
+    /// It may withdraw, which the operator does not want here.
+    ApiKeyRefused,
+    ApiKeyTested,
+    ApiKeySigned,
+    ApiKeyRevealed,
+    /// It does not open: altered, moved, or sealed with another key.
+    ApiKeyUnreadable,
+    AccessKeyAdded,
+    AccessKeyRevoked,
 }
 
 impl Action {
@@ -123,6 +138,17 @@ impl Action {
             Self::AccountExported => "account.exported",
             Self::DeletionScheduled => "account.deletion_scheduled",
             Self::DeletionCancelled => "account.deletion_cancelled",
+            Self::ApiKeyAdded => "api_key.added",
+            Self::ApiKeyChanged => "api_key.changed",
+            Self::ApiKeyReplaced => "api_key.replaced",
+            Self::ApiKeyRemoved => "api_key.removed",
+            Self::ApiKeyRefused => "api_key.refused",
+            Self::ApiKeyTested => "api_key.tested",
+            Self::ApiKeySigned => "api_key.signed",
+            Self::ApiKeyRevealed => "api_key.revealed",
+            Self::ApiKeyUnreadable => "api_key.unreadable",
+            Self::AccessKeyAdded => "access_key.added",
+            Self::AccessKeyRevoked => "access_key.revoked",
         }
     }
 }

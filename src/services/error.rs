@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use sea_orm::DbErr;
 
+use super::access_keys::Scope;
 use super::policy::Shortfall;
+use super::vault::Mistake;
 use crate::crypto::password::Refusal;
 use crate::crypto::signing_key::UnusableKey;
 use crate::db::{BatchError, Overloaded};
@@ -48,6 +50,30 @@ pub enum Error {
     /// As many as an account may have are there.
     #[error("there are too many of these")]
     LimitReached,
+    /// Members of the request that can't be taken as they are.
+    #[error("{} members are not acceptable", .0.len())]
+    InvalidFields(Vec<Mistake>),
+    /// The owner has another one of this name.
+    #[error("the name is taken")]
+    NameTaken,
+    /// An access key that was not made for this.
+    #[error("the access key lacks a scope")]
+    InsufficientScope(Scope),
+    /// The account was recovered of late.
+    #[error("secrets are sealed for a while")]
+    SecretsSealed,
+    /// The service wants the secret itself in each request: there is nothing to sign with.
+    #[error("the connector has no signatures")]
+    SigningUnsupported,
+    /// The owner has not allowed requests like this to be signed.
+    #[error("this request may not be signed")]
+    SigningNotAllowed,
+    /// The owner said that the credential ends before now.
+    #[error("the credential has expired")]
+    CredentialExpired,
+    /// A stored credential was altered, moved, or sealed with another key. One error for every reason.
+    #[error("a stored credential can't be opened")]
+    CredentialUnreadable,
     /// Not a refresh token of ours, or its session has ended.
     #[error("invalid refresh token")]
     InvalidRefreshToken,

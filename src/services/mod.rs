@@ -1,6 +1,7 @@
 //! Rules and transactions. A service reads from top to bottom: authorise, begin, change, audit row, outbox row, commit,
 //! return. Nothing here knows HTTP, and nothing that leaves the process happens inside a transaction.
 
+pub mod access_keys;
 pub mod accounts;
 pub mod audit;
 pub mod email_changes;
@@ -17,6 +18,7 @@ pub mod reaper;
 mod recovery;
 pub mod sessions;
 pub mod signing_keys;
+pub mod vault;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -47,6 +49,7 @@ pub struct Services {
     relying_party: Option<Arc<Webauthn>>,
     challenges: Sealer,
     breaches: Option<Arc<passwords::Breaches>>,
+    vault: Arc<vault::Vault>,
     sessions: Arc<Batcher<entities::SessionId, Option<Arc<sessions::State>>>>,
     refreshes: Arc<Batcher<sessions::Renewal, Option<sessions::Renewed>>>,
 }
@@ -81,6 +84,7 @@ impl Services {
         let relying_party = mfa::relying_party(&config)?.map(Arc::new);
         let challenges = Sealer::new(&root, "webauthn", sources.entropy);
         let breaches = passwords::Breaches::configured(&config.passwords)?.map(Arc::new);
+        let vault = vault::Vault::open(&config, &root, &sources)?;
         let sessions = Arc::new(sessions::states(db.clone()));
         let refreshes = Arc::new(sessions::renewals(db.clone()));
         let keys = Arc::new(keys);
@@ -95,6 +99,7 @@ impl Services {
             relying_party,
             challenges,
             breaches,
+            vault,
             sessions,
             refreshes,
         })

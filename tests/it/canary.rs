@@ -7,7 +7,7 @@ use entities::Timestamp;
 use serde_json::json;
 
 use crate::support::{
-    App, Authenticator, Client, Database, Engine, Mail, Node, Totp, User, assertion, mailbox,
+    App, Authenticator, Client, Database, Engine, Mail, Node, Providers, Totp, User, assertion, mailbox,
 };
 
 const EMAIL: &str = "canary.8c1f@example.com";
@@ -52,7 +52,34 @@ fn assert_absent(place: &str, content: &[u8], secrets: &[(&str, &str)]) {
     }
 }
 
-async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String)> {
+/// Stores, tests, signs with and reveals a credential; makes an access key.
+async fn vault(user: &User, providers: &Providers) -> Vec<(&'static str, String)> {
+    let mut key = providers.credential("generic_hmac", "iso8601");
+    key["sign_rules"] = json!([{ "method": "GET", "path": "/*" }]);
+    let mut broken = key.clone();
+    broken["secret"] = json!([key["secret"]]);
+    user.post("/api/v1/api-keys/", &broken).await.assert_status(422);
+    let stored = user.post("/api/v1/api-keys/", &key).await.assert_status(200).json();
+    assert_eq!(stored["success"], true, "{stored}");
+    let path = format!("/api/v1/api-keys/{}", stored["data"]["id"].as_str().unwrap());
+    user.post(&format!("{path}/test-connection"), &json!({})).await.assert_status(200);
+    user.post(&format!("{path}/sign"), &json!({ "method": "GET", "path": "/any" })).await.assert_status(200);
+    user.post(&format!("{path}/decrypt"), &json!({})).await.assert_status(200);
+    let body = json!({ "name": "Bot", "scopes": ["decrypt"] });
+    let made = user.post("/api/v1/access-keys", &body).await.assert_status(200).json();
+    let token = made["token"].as_str().unwrap();
+    user.bearer(token).post(&format!("{path}/decrypt"), &json!({})).await.assert_status(200);
+    user.bearer(&token[..70]).post(&format!("{path}/decrypt"), &json!({})).await.assert_status(401);
+    let text = |name: &str| key[name].as_str().unwrap().to_owned();
+    vec![
+        ("a stored key", text("api_key")),
+        ("a stored secret", text("secret")),
+        ("a stored passphrase", text("passphrase")),
+        ("an access key", token.to_owned()),
+    ]
+}
+
+async fn journey(client: &Client, directory: &Path, providers: &Providers) -> Vec<(&'static str, String)> {
     let mailbox = mailbox(directory);
     let credentials = |password: &str| json!({ "email": EMAIL, "password": password });
     client.post("/auth/signup", &credentials(PASSWORD)).await.assert_status(200);
@@ -81,6 +108,7 @@ async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String
     let earlier = totp.code(Timestamp(now.0 - 30_000));
     let confirmed = user.post(&confirm, &json!({ "code": earlier })).await.assert_status(200);
     user.take(&confirmed);
+    let stored = vault(&user, providers).await;
     let recovery_code = confirmed.json()["recovery_codes"][0].as_str().unwrap().to_owned();
     let answer = client.post("/auth/login", &credentials(PASSWORD)).await.assert_status(200).json();
     let ticket = answer["mfa"]["ticket"].as_str().unwrap().to_owned();
@@ -159,7 +187,7 @@ async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String
     client.post("/auth/email-change/revert", &json!({ "token": restore.token() })).await.assert_status(200);
     let restored = mail_of(EMAIL, "email_restored").await;
 
-    vec![
+    let mut secrets = vec![
         ("the last password", LAST_PASSWORD.into()),
         ("the link to a new password", reset.token()),
         ("the link to a new address", confirm.token()),
@@ -183,7 +211,9 @@ async fn journey(client: &Client, directory: &Path) -> Vec<(&'static str, String
         ("the signature of a passkey", signature),
         ("the access token by passkey", by_passkey.access_token.clone()),
         ("the refresh token by passkey", by_passkey.refresh_token.clone()),
-    ]
+    ];
+    secrets.extend(stored);
+    secrets
 }
 
 on_both_engines! {
@@ -191,11 +221,14 @@ on_both_engines! {
         let database = Database::create(engine).await;
         let node = Node::serve(&database, &[
             ("LATCHKEY_LIMITS__ENABLED", "false"),
+            ("LATCHKEY_VAULT__PRIVATE_NETWORKS", "127.0.0.0/8"),
             ("LATCHKEY_LOG__LEVEL", "trace"),
             ("LATCHKEY_LOG__FORMAT", "json"),
         ])
         .await;
-        let mut secrets = journey(&node.anonymous(), &database.directory.path().join("mail")).await;
+        let providers = Providers::start().await;
+        let mails = database.directory.path().join("mail");
+        let mut secrets = journey(&node.anonymous(), &mails, &providers).await;
         let root_key = std::fs::read_to_string(database.directory.path().join("root.key")).unwrap();
         secrets.push(("the root key", root_key.trim().to_owned()));
         let secrets: Vec<(&str, &str)> = secrets.iter().map(|(name, secret)| (*name, secret.as_str())).collect();
@@ -221,8 +254,11 @@ on_both_engines! {
         }
     }
 
-    async fn the_audit_trail_holds_no_address_and_no_secret(app: App) {
-        let secrets = journey(&app.anonymous(), &app.database.directory.path().join("mail")).await;
+    async fn the_audit_trail_holds_no_address_and_no_secret(engine: Engine) {
+        let providers = Providers::start().await;
+        let app = App::start(engine, |config| providers.configure(config)).await;
+        let mails = app.database.directory.path().join("mail");
+        let secrets = journey(&app.anonymous(), &mails, &providers).await;
         let trail = format!("{:?}", app.audit().await);
         assert!(trail.contains("account.password_changed") && trail.contains("session.refresh_repeated"), "{trail}");
         let secrets: Vec<(&str, &str)> = secrets.iter().map(|(name, secret)| (*name, secret.as_str())).collect();

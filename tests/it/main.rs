@@ -5,9 +5,11 @@
 #[macro_use]
 mod support;
 
+mod access_keys;
 mod access_tokens;
 mod account_data;
 mod accounts;
+mod api_keys;
 mod canary;
 mod cli;
 mod coverage;

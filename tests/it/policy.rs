@@ -18,8 +18,10 @@ enum Access {
     SignedIn,
     /// Whoever signed in of late, at the account's best level.
     Recent,
+    /// Whoever signed in of late with two factors that count.
+    TwoFactors,
 }
-use Access::{OptionalToken, Public, Recent, SignedIn};
+use Access::{OptionalToken, Public, Recent, SignedIn, TwoFactors};
 
 /// Every operation, with a body that is well-formed enough to get past the gate and to change nothing, where there is one.
 const OPERATIONS: &[(&str, Access)] = &[
@@ -64,6 +66,18 @@ const OPERATIONS: &[(&str, Access)] = &[
     ("sessions_end", SignedIn),
     ("account_export", Recent),
     ("account_delete", Recent),
+    ("connector_list", SignedIn),
+    ("api_key_create", SignedIn),
+    ("api_key_list", SignedIn),
+    ("api_key_get", SignedIn),
+    ("api_key_update", SignedIn),
+    ("api_key_delete", SignedIn),
+    ("api_key_decrypt", Recent),
+    ("api_key_test", SignedIn),
+    ("api_key_sign", SignedIn),
+    ("access_key_create", TwoFactors),
+    ("access_key_list", SignedIn),
+    ("access_key_delete", SignedIn),
     ("key_set_get", Public),
     ("liveness_get", Public),
     ("readiness_get", Public),
@@ -99,8 +113,11 @@ fn expected(access: Access, who: Who) -> Option<&'static str> {
         (_, Anonymous) => Some("unauthenticated"),
         (_, Ticket | Disabled | Deleted) => Some("invalid_token"),
         (OptionalToken | SignedIn, Aal1 | StaleAal2 | FreshAal2 | Recovering | RecoveringAal1) => None,
-        (Recent, FreshAal2 | Recovering) => None,
-        (Recent, Aal1 | StaleAal2 | RecoveringAal1) => Some("insufficient_user_authentication"),
+        (Recent, FreshAal2 | Recovering) | (TwoFactors, FreshAal2) => None,
+        (Recent, Aal1 | StaleAal2 | RecoveringAal1)
+        | (TwoFactors, Aal1 | StaleAal2 | Recovering | RecoveringAal1) => {
+            Some("insufficient_user_authentication")
+        }
     }
 }
 

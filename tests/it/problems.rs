@@ -12,6 +12,7 @@ use poem_openapi::types::ToJSON;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
+use crate::api_keys::store;
 use crate::support::{Answer, App, Authenticator, Engine, PASSWORD};
 
 /// A scene per code, as two tests: the answer must be the whole problem document.
@@ -198,6 +199,68 @@ scenes! {
             ada.post("/auth/mfa/totp", &json!({ "name": "Phone" })).await.assert_status(200);
         }
         ada.post("/auth/mfa/totp", &json!({ "name": "Phone" })).await
+    }
+
+    insufficient_scope: InsufficientScope(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let (ada, _, _) = app.user_with_totp("ada@example.com").await;
+        let path = store(&ada, "Savings").await;
+        let body = json!({ "name": "Bot", "scopes": ["read"] });
+        let key = ada.post("/api/v1/access-keys", &body).await.assert_status(200).json();
+        app.anonymous().bearer(key["token"].as_str().unwrap()).post(&format!("{path}/decrypt"), &json!({})).await
+    }
+
+    secrets_sealed: SecretsSealed(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let (mut ada, _, codes) = app.user_with_totp("ada@example.com").await;
+        let path = store(&ada, "Savings").await;
+        let ticket = app.ticket("ada@example.com", PASSWORD).await;
+        ada.take(&app.anonymous().verify_recovery_code(&ticket, &codes[0]).await.assert_status(200));
+        ada.post(&format!("{path}/decrypt"), &json!({})).await
+    }
+
+    signing_not_allowed: SigningNotAllowed(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        let path = store(&ada, "Savings").await;
+        ada.post(&format!("{path}/sign"), &json!({ "method": "GET", "path": "/api/v3/account" })).await
+    }
+
+    name_taken: NameTaken(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        store(&ada, "Savings").await;
+        let path = store(&ada, "Trading").await;
+        ada.patch(&path, &json!({ "name": "savings" })).await
+    }
+
+    signing_unsupported: SigningUnsupported(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        let body = json!({
+            "provider": "generic_bearer", "name": "Token", "api_key": "token-of-a-service-1234", "test": false,
+            "settings": { "base_url": "https://api.example.com", "test_path": "/status" },
+            "sign_rules": [{ "method": "GET", "path": "/*" }],
+        });
+        let stored = ada.post("/api/v1/api-keys/", &body).await.assert_status(200).json();
+        let path = format!("/api/v1/api-keys/{}/sign", stored["data"]["id"].as_str().unwrap());
+        ada.post(&path, &json!({ "method": "GET", "path": "/status" })).await
+    }
+
+    credential_expired: CredentialExpired(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        let path = store(&ada, "Savings").await;
+        ada.patch(&path, &json!({ "expires_at": "2020-01-01T00:00:00Z" })).await.assert_status(200);
+        ada.post(&format!("{path}/sign"), &json!({ "method": "GET", "path": "/api/v3/account" })).await
+    }
+
+    credential_unreadable: CredentialUnreadable(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        let path = store(&ada, "Savings").await;
+        app.connection().await.execute_unprepared("UPDATE api_keys SET version = version + 1").await.unwrap();
+        ada.post(&format!("{path}/decrypt"), &json!({})).await
     }
 
     not_found: NotFound(engine) {

@@ -1,6 +1,7 @@
 //! The documents beside the code keep up with it: the tour runs, the settings are all there, the paths exist.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -28,6 +29,7 @@ impl Server {
             .arg("serve")
             .env_clear()
             .env("LATCHKEY_LISTEN", "127.0.0.1:0")
+            .env("LATCHKEY_VAULT__PRIVATE_NETWORKS", "127.0.0.0/8")
             .current_dir(directory)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -103,7 +105,7 @@ fn the_tour_works_as_it_is_written() {
         .iter()
         .map(|(commands, _)| {
             // A code from the last moments of its time may be too old when it arrives.
-            let wait = if commands.contains("oathtool") {
+            let wait = if commands.contains("$(code ") {
                 "until (($(date +%s) % 30 < 25)); do sleep 1; done\n"
             } else {
                 ""
@@ -111,14 +113,26 @@ fn the_tour_works_as_it_is_written() {
             format!("{wait}{commands}printf '\\036'\n")
         })
         .collect();
+    // The service of the tour takes a port that is free here.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let script = script
+        .replace("127.0.0.1:8080", &server.address)
+        .replace("127.0.0.1:9000", &format!("127.0.0.1:{port}"))
+        .replace(" 9000 ", &format!(" {port} "));
     let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", &script.replace("127.0.0.1:8080", &server.address)])
+        .args([
+            "-euo",
+            "pipefail",
+            "-c",
+            &format!("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}"),
+        ])
         .current_dir(directory.path())
         .output()
         .unwrap();
     let (printed, complaints) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && complaints.is_empty(), "{printed}\n{complaints}");
+    let printed = printed.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:9000");
     for ((commands, expected), printed) in steps.iter().zip(printed.split('\u{1e}')) {
         assert!(
             lines_match(&printed.lines().collect::<Vec<_>>(), expected),

@@ -61,6 +61,8 @@ const KEPT_SMALL: &[(&str, &str)] = &[
     ("audit_events", "reaped"),
     ("outbox_messages", "reaped"),
     ("totp_authenticators", "ten for each account; unconfirmed ones are reaped"),
+    ("api_keys", "a hundred for each account, or as many as the operator allows"),
+    ("access_keys", "fifty for each account"),
     ("passkeys", "twenty for each account"),
     ("recovery_codes", "ten for each account"),
     ("mfa_tickets", "reaped"),

@@ -21,6 +21,7 @@ mod redact;
 mod scalar;
 mod schema;
 mod secret;
+mod settings;
 mod syntax;
 mod violation;
 
@@ -42,7 +43,8 @@ pub use self::{
     nullable::{Nullable, Patch},
     path::Path,
     query::Query,
-    scalar::{Phone, Word},
-    secret::{Code, NewPassword, Password, Token},
+    scalar::{Label, Name, Phone, Word},
+    secret::{ApiSecret, Code, NewPassword, Password, Token},
+    settings::Settings,
     violation::{HttpValidationError, Location, Rejection, Violation},
 };

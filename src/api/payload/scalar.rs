@@ -64,7 +64,7 @@ macro_rules! shown {
         }
     )*};
 }
-shown!(Email, HttpsUrl, Language, Phone, Word);
+shown!(Email, HttpsUrl, Label, Language, Name, Phone, Word);
 
 /// A telephone number in E.164: `+`, then at most 15 digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -137,6 +137,77 @@ string_type!(
     poem_openapi::registry::MetaSchema {
         pattern: Some(WORD.to_owned()),
         example: Some("internal".into()),
+        ..poem_openapi::registry::MetaSchema::new("string")
+    }
+);
+
+/// A name out of a list of ours, such as a connector's: 1 to 32 small letters, digits and underscores.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Name(String);
+
+const NAME: &str = "^[a-z0-9_]{1,32}$";
+
+impl Name {
+    /// The name as sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: String) -> Result<Self, Mistake> {
+        let of_a_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if (1..=32).contains(&text.len()) && text.bytes().all(of_a_name) {
+            Ok(Self(text))
+        } else {
+            let msg = format!("String should match pattern '{NAME}'");
+            Err(Mistake::new("string_pattern_mismatch", msg).with("pattern", NAME))
+        }
+    }
+}
+
+string_type!(
+    Name,
+    "string_name",
+    poem_openapi::registry::MetaSchema {
+        pattern: Some(NAME.to_owned()),
+        example: Some("kraken".into()),
+        ..poem_openapi::registry::MetaSchema::new("string")
+    }
+);
+
+/// A label that somebody gives: 1 to 50 letters, digits, spaces and `._:/-`, from a letter or digit to one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Label(String);
+
+const LABEL: &str = "^[A-Za-z0-9]([A-Za-z0-9 ._:/-]{0,48}[A-Za-z0-9])?$";
+
+impl Label {
+    /// The label as sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: String) -> Result<Self, Mistake> {
+        let bytes = text.as_bytes();
+        let inside = |byte: &u8| byte.is_ascii_alphanumeric() || b" ._:/-".contains(byte);
+        let ends = [bytes.first(), bytes.last()];
+        let well_formed = bytes.len() <= 50
+            && bytes.iter().all(inside)
+            && ends.iter().all(|byte| byte.is_some_and(u8::is_ascii_alphanumeric));
+        if well_formed {
+            Ok(Self(text))
+        } else {
+            let msg = format!("String should match pattern '{LABEL}'");
+            Err(Mistake::new("string_pattern_mismatch", msg).with("pattern", LABEL))
+        }
+    }
+}
+
+string_type!(
+    Label,
+    "string_label",
+    poem_openapi::registry::MetaSchema {
+        pattern: Some(LABEL.to_owned()),
+        example: Some("team: research".into()),
         ..poem_openapi::registry::MetaSchema::new("string")
     }
 );

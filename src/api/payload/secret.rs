@@ -83,6 +83,21 @@ secret_type!(
     MetaSchema { example: Some("081 804".into()), ..MetaSchema::new("string") }
 );
 
+secret_type!(
+    /// A credential of a third party, as it was pasted: 1 to 8192 code points.
+    ApiSecret,
+    "string_api_secret",
+    Some(1),
+    8192,
+    MetaSchema { example: Some("vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A".into()), ..MetaSchema::new("string") }
+);
+
+impl From<ApiSecret> for Secret {
+    fn from(sent: ApiSecret) -> Self {
+        sent.0
+    }
+}
+
 impl From<Password> for password::Password {
     fn from(typed: Password) -> Self {
         Self::new(typed.expose())

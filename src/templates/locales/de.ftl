@@ -349,6 +349,36 @@ factors_reset =
 
         Wenn Sie nicht darum gebeten haben, wenden Sie sich sofort an die Betreiber und ändern Sie Ihr Passwort.
 
+## Der Tresor
+
+secret_revealed =
+    .subject = Ein Geheimnis in Ihrem Konto bei { $product } wurde angezeigt
+    .heading = Ein Geheimnis wurde angezeigt
+    .text =
+        Ein Geheimnis, das Sie bei { $product } aufbewahren, wurde auf einem Gerät oder in einem Netz angezeigt, in dem
+        bisher keines Ihrer Geheimnisse angezeigt wurde.
+    .name = Geheimnis
+    .next =
+        { if-you }
+
+        Wenn Sie das nicht waren, machen Sie den Schlüssel bei dem Dienst ungültig, zu dem er gehört.
+
+        { gets-in }
+
+access_key_added =
+    .subject = Zugangsschlüssel für Ihr Konto bei { $product } hinzugefügt
+    .heading = Ein Zugangsschlüssel wurde hinzugefügt
+    .text =
+        Für Ihr Konto bei { $product } wurde ein Zugangsschlüssel erstellt. Wer ihn besitzt, kann ohne Anmeldung
+        verwenden, was Sie dort aufbewahren, soweit der Schlüssel es erlaubt.
+    .name = Zugangsschlüssel
+    .next =
+        { if-you }
+
+        Wenn Sie das nicht waren, entfernen Sie den Zugangsschlüssel.
+
+        { gets-in }
+
 ## Das Konto
 
 deletion_scheduled =

@@ -332,6 +332,36 @@ factors_reset =
 
         If you did not ask for this, write to them at once, and change your password.
 
+## The vault
+
+secret_revealed =
+    .subject = A stored secret of your account at { $product } was shown
+    .heading = A stored secret was shown
+    .text =
+        A secret that you keep at { $product } was shown on a device or in a network where none of your secrets had been
+        shown before.
+    .name = Secret
+    .next =
+        { if-you }
+
+        If it was not you, make that key useless at the service that it belongs to.
+
+        { gets-in }
+
+access_key_added =
+    .subject = Access key added to your account at { $product }
+    .heading = An access key was added
+    .text =
+        An access key was made for your account at { $product }. Whoever holds it can use what you keep there, as far as
+        the key allows, without signing in.
+    .name = Access key
+    .next =
+        { if-you }
+
+        If it was not you, remove the access key.
+
+        { gets-in }
+
 ## The account
 
 deletion_scheduled =

@@ -138,6 +138,8 @@ impl NoticeEvent {
             Self::SecondFactorAdded { name }
             | Self::SecondFactorRemoved { name }
             | Self::SecondFactorDisabled { name }
+            | Self::SecretRevealed { name }
+            | Self::AccessKeyAdded { name }
             | Self::PasskeyAdded { name }
             | Self::PasskeyRemoved { name }
             | Self::PasskeyCloned { name }

@@ -115,6 +115,13 @@ pub enum NoticeEvent {
     SecondFactorDisabled {
         name: String,
     },
+    /// A stored credential was shown, on a device where none had been before.
+    SecretRevealed {
+        name: String,
+    },
+    AccessKeyAdded {
+        name: String,
+    },
     PasskeyAdded {
         name: String,
     },

@@ -58,6 +58,8 @@ fn events() -> Vec<NoticeEvent> {
         NoticeEvent::SecondFactorAdded { name: name() },
         NoticeEvent::SecondFactorRemoved { name: name() },
         NoticeEvent::SecondFactorDisabled { name: name() },
+        NoticeEvent::SecretRevealed { name: name() },
+        NoticeEvent::AccessKeyAdded { name: name() },
         NoticeEvent::PasskeyAdded { name: name() },
         NoticeEvent::PasskeyRemoved { name: name() },
         NoticeEvent::PasskeyCloned { name: name() },

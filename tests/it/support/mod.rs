@@ -10,6 +10,7 @@ mod mail;
 pub mod node;
 mod passkey;
 pub mod process;
+mod providers;
 pub mod ranges;
 mod recovery;
 pub mod smtp;
@@ -24,6 +25,7 @@ pub use engines::On;
 pub use mail::{Mail, mailbox};
 pub use node::Node;
 pub use passkey::{Authenticator, assertion, base64url};
+pub use providers::Providers;
 pub use totp::Totp;
 pub use user::{PASSWORD, User, claims};
 

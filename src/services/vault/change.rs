@@ -1,0 +1,183 @@
+//! Changing and removing what is stored.
+
+use entities::{ApiKeyId, Timestamp, api_key};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter};
+use serde_json::{Map, Value};
+
+use super::super::audit::Action;
+use super::super::limits::Limit;
+use super::super::mfa::lock;
+use super::super::sessions::Caller;
+use super::super::{Error, Origin, Services};
+use super::store::{may_withdraw, name_taken};
+use super::test::Judgement;
+use super::{Rule, TestResult, Visitor, connector, hint, place};
+use crate::secret::Secret;
+
+/// What to change: `None` leaves it as it is.
+#[derive(Default)]
+pub struct Change {
+    pub name: Option<String>,
+    pub labels: Option<Vec<String>>,
+    pub rules: Option<Vec<Rule>>,
+    pub expires_at: Option<Option<Timestamp>>,
+    /// A new credential, whole: key, secret, passphrase.
+    pub credential: Option<[Option<Secret>; 3]>,
+    /// With a new credential only.
+    pub settings: Option<Map<String, Value>>,
+    pub environment: Option<String>,
+}
+
+impl Services {
+    /// Changes a record. A new credential takes the place of the old one, whose key is gone with it.
+    pub async fn change_api_key(
+        &self,
+        caller: &Caller,
+        id: ApiKeyId,
+        change: Change,
+        origin: &Origin,
+    ) -> Result<api_key::Model, Error> {
+        let owner = caller.state.account;
+        // What may be done with the credential, and which it is, is as well protected as the account.
+        if change.rules.is_some() || change.credential.is_some() {
+            self.permit(caller, &self.recent())?;
+        }
+        let rate = self.config.limits.api_key_per_account;
+        self.admit(vec![Limit::subject("api_key", &owner.to_string(), rate)]).await?;
+        let old = self.api_key_of(self.db.reader(), owner, id).await?;
+        let now = self.sources.now();
+        let mut new = api_key::Model { updated_at: now, ..old.clone() };
+        let mut changed = vec![];
+        if let Some(name) = change.name {
+            new.name_key = name.to_lowercase();
+            new.name = name;
+            changed.push("name");
+        }
+        if let Some(labels) = change.labels {
+            new.labels = serde_json::json!(labels).to_string();
+            changed.push("labels");
+        }
+        if let Some(rules) = change.rules {
+            new.rules = serde_json::json!(rules).to_string();
+            changed.push("rules");
+        }
+        if let Some(expires_at) = change.expires_at {
+            new.expires_at = expires_at;
+            changed.push("expires_at");
+        }
+        if let Some([api_key, secret, passphrase]) = change.credential {
+            let settings = match change.settings {
+                Some(settings) => settings,
+                None => serde_json::from_str(&old.settings).unwrap_or_default(),
+            };
+            let environment = change.environment.as_deref().unwrap_or(&old.environment);
+            let parts = [api_key.as_ref(), secret.as_ref(), passphrase.as_ref()];
+            let (connector, credential) = self.checked(&old.provider, Some(environment), parts, settings)?;
+            if self.config.vault.refuse_withdrawal_keys {
+                let result = self.try_connection(owner, id, connector, &credential, now.0).await?;
+                if result.may_withdraw() {
+                    let event = Visitor::Person(caller.clone()).event(Action::ApiKeyRefused, origin);
+                    self.write_audit(event.detail(serde_json::json!({ "provider": old.provider }))).await?;
+                    return Err(may_withdraw());
+                }
+            }
+            new.version = old.version + 1;
+            let sealed = self.seal_credential(&place(owner, id, new.version), &credential).await?;
+            new.wrapped_key = sealed.wrapped_key;
+            new.sealed_api_key = sealed.api_key;
+            new.sealed_secret = sealed.secret;
+            new.sealed_passphrase = sealed.passphrase;
+            new.hint = hint(credential.api_key.expose());
+            new.environment = credential.environment;
+            new.settings = Value::Object(credential.settings).to_string();
+            new.status = Judgement::Untested.name().to_owned();
+            (new.tested_at, new.outcome, new.report) = (None, None, None);
+            new.busy_until = Timestamp(0);
+            changed.push("credential");
+        }
+        if changed.is_empty() {
+            return Ok(old);
+        }
+        let action = if new.version > old.version { Action::ApiKeyReplaced } else { Action::ApiKeyChanged };
+        let record = self.audit(Visitor::Person(caller.clone()).event(action, origin).detail(
+            serde_json::json!({ "api_key": id.to_string(), "fields": changed, "version": new.version }),
+        ));
+        let updated = new.clone();
+        self.db
+            .write::<_, Error, _>(move |transaction| {
+                Box::pin(async move {
+                    lock(transaction, owner).await?.ok_or(Error::InvalidAccessToken)?;
+                    // What tests and signatures count goes on meanwhile, and is not for this change to set back.
+                    let mut row = updated.into_active_model().reset_all();
+                    row.not_set(api_key::Column::Nonce);
+                    row.not_set(api_key::Column::LastUsedAt);
+                    if action == Action::ApiKeyChanged {
+                        for column in [
+                            api_key::Column::TestedAt,
+                            api_key::Column::Outcome,
+                            api_key::Column::Report,
+                            api_key::Column::Status,
+                            api_key::Column::BusyUntil,
+                        ] {
+                            row.not_set(column);
+                        }
+                    }
+                    row.not_set(api_key::Column::Id);
+                    let done = api_key::Entity::update_many()
+                        .set(row)
+                        .filter(api_key::Column::Id.eq(id))
+                        .filter(api_key::Column::Version.eq(old.version))
+                        .exec(transaction)
+                        .await
+                        .map_err(name_taken)?;
+                    if done.rows_affected == 0 {
+                        return Err(Error::NotFound);
+                    }
+                    record.write(transaction).await.map_err(Error::from)
+                })
+            })
+            .await?;
+        self.get_api_key(owner, id).await
+    }
+
+    /// Removes a record, and with it the only key that opens it.
+    pub async fn remove_api_key(&self, caller: &Caller, id: ApiKeyId, origin: &Origin) -> Result<(), Error> {
+        let owner = caller.state.account;
+        let record = self.audit(
+            Visitor::Person(caller.clone())
+                .event(Action::ApiKeyRemoved, origin)
+                .detail(serde_json::json!({ "api_key": id.to_string() })),
+        );
+        let noise = self.sources.entropy.bytes::<64>().to_vec();
+        self.db
+            .write::<_, Error, _>(move |transaction| {
+                Box::pin(async move {
+                    let mine = || {
+                        Condition::all()
+                            .add(api_key::Column::Id.eq(id))
+                            .add(api_key::Column::AccountId.eq(owner))
+                    };
+                    // Overwritten first: a deleted row may lie in the file for a while.
+                    let shredded = api_key::Entity::update_many()
+                        .col_expr(api_key::Column::WrappedKey, Expr::value(noise))
+                        .filter(mine())
+                        .exec(transaction)
+                        .await?;
+                    if shredded.rows_affected == 0 {
+                        return Err(Error::NotFound);
+                    }
+                    api_key::Entity::delete_many().filter(mine()).exec(transaction).await?;
+                    record.write(transaction).await.map_err(Error::from)
+                })
+            })
+            .await
+    }
+
+    /// The last test of a record, for its owner.
+    #[must_use]
+    pub fn last_test(&self, row: &api_key::Model) -> Option<TestResult> {
+        // A connector that is gone can't say what its words meant.
+        connector(row).ok().and_then(|_| TestResult::of(row))
+    }
+}

@@ -1,0 +1,285 @@
+//! The vault: credentials that people hold at third parties. Stored sealed, tested, used without being shown, and shown only
+//! to a person who has just proved who they are.
+
+mod change;
+mod list;
+mod reveal;
+mod sign;
+mod store;
+mod test;
+
+use std::sync::Arc;
+
+use entities::{AccountId, ApiKeyId, Timestamp, api_key};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::access_keys::{AccessKeyCaller, Scope};
+use super::audit::{Action, Actor, Event};
+use super::sessions::Caller;
+use super::{Error, Origin, Services};
+use crate::clock::Sources;
+use crate::config::Config;
+use crate::crypto::record::{Place, RecordKey};
+use crate::crypto::root_key::RootKey;
+use crate::crypto::root_keys::{Local, RootKeyFailure, RootKeys};
+use crate::crypto::seal::{Sealer, Unopened};
+use crate::plugins::connectors::{Connector, Credential, Guard, Network};
+use crate::secret::Secret;
+
+pub use change::Change;
+pub use list::{Filter, Page, Place as PageEnd};
+pub use sign::{SignRequest, Signed};
+pub use store::NewApiKey;
+pub use test::TestResult;
+
+/// The fields that are sealed, by the names that they are bound to.
+const API_KEY: &str = "api_key";
+const SECRET: &str = "secret";
+const PASSPHRASE: &str = "passphrase";
+
+/// What the vault stands on.
+pub struct Vault {
+    pub roots: Box<dyn RootKeys>,
+    pub network: Network,
+}
+
+impl Vault {
+    /// The error is a line for the operator.
+    pub fn open(config: &Config, root: &RootKey, sources: &Sources) -> Result<Arc<Self>, String> {
+        let guard = Guard::new(&config.vault.private_networks, &config.vault.ports);
+        Ok(Arc::new(Self {
+            roots: Box::new(Local::new(Sealer::new(root, "vault", sources.entropy))),
+            network: Network::new(guard, config.vault.base_urls.clone(), sources.clone())?,
+        }))
+    }
+}
+
+/// What is wrong with a member of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// As in the body; a dot leads into an object.
+    pub field: String,
+    /// A sentence without the full stop. Repeats nothing that was entered.
+    pub message: String,
+}
+
+impl Mistake {
+    pub(super) fn new(field: &str, message: &str) -> Self {
+        Self { field: field.to_owned(), message: message.to_owned() }
+    }
+}
+
+/// A request that may be signed without revealing the credential.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Rule {
+    pub method: String,
+    /// Whole, or with `*` at its end for all that begins so.
+    pub path: String,
+}
+
+/// Who comes to the vault.
+#[derive(Debug, Clone)]
+pub enum Visitor {
+    Person(Caller),
+    /// A server, with a key that the account's owner made for it.
+    Server(AccessKeyCaller),
+}
+
+impl Visitor {
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        match self {
+            Self::Person(caller) => caller.state.account,
+            Self::Server(key) => key.account,
+        }
+    }
+
+    /// An event of this visitor.
+    fn event<'a>(&self, action: Action, origin: &'a Origin) -> Event<'a> {
+        let event = Event::new(action, Actor::Account(origin)).account(self.account());
+        match self {
+            Self::Person(caller) => event.session(caller.state.session, caller.claims.aal),
+            Self::Server(_) => event,
+        }
+    }
+
+    /// What goes into the detail of an event: the key that was shown, if it was one.
+    fn detail(&self, mut detail: Value) -> Value {
+        if let Self::Server(key) = self {
+            detail["access_key"] = key.id.to_string().into();
+        }
+        detail
+    }
+
+    /// Refuses a server whose key was not made for this.
+    pub fn demand(&self, scope: Scope) -> Result<(), Error> {
+        match self {
+            Self::Person(_) => Ok(()),
+            Self::Server(key) if key.scopes.contains(&scope) => Ok(()),
+            Self::Server(_) => Err(Error::InsufficientScope(scope)),
+        }
+    }
+}
+
+/// A credential, opened.
+struct Opened {
+    api_key: Secret,
+    secret: Option<Secret>,
+    passphrase: Option<Secret>,
+}
+
+/// What is stored of a credential: the sealed part of a row.
+struct Sealed {
+    wrapped_key: Vec<u8>,
+    api_key: Vec<u8>,
+    secret: Option<Vec<u8>>,
+    passphrase: Option<Vec<u8>>,
+}
+
+impl Services {
+    /// A record of the account, or nothing: there is no way to ask for one without saying whose it is.
+    async fn api_key_of(
+        &self,
+        db: &impl ConnectionTrait,
+        owner: AccountId,
+        id: ApiKeyId,
+    ) -> Result<api_key::Model, Error> {
+        let found =
+            api_key::Entity::find_by_id(id).filter(api_key::Column::AccountId.eq(owner)).one(db).await?;
+        found.ok_or(Error::NotFound)
+    }
+
+    /// Seals a credential under a new key of its own.
+    async fn seal_credential(&self, place: &Place, credential: &Credential) -> Result<Sealed, Error> {
+        let key = RecordKey::generate(self.sources.entropy);
+        let seal = |field: &str, secret: &Secret| {
+            key.seal(place, field, secret.expose().as_bytes(), self.sources.entropy)
+        };
+        let wrapped = self.vault.roots.wrap(&place.context(), key.bytes()).await;
+        Ok(Sealed {
+            wrapped_key: wrapped.map_err(unavailable)?,
+            api_key: seal(API_KEY, &credential.api_key),
+            secret: credential.secret.as_ref().map(|secret| seal(SECRET, secret)),
+            passphrase: credential.passphrase.as_ref().map(|secret| seal(PASSPHRASE, secret)),
+        })
+    }
+
+    /// Opens a record. One that does not open has been altered, or moved; that is written down, and every reason answers
+    /// the same.
+    async fn open_credential(&self, row: &api_key::Model) -> Result<Opened, Error> {
+        match self.try_open(row).await {
+            Ok(opened) => Ok(opened),
+            Err(RootKeyFailure::Unavailable(reason)) => Err(Error::Unavailable(reason)),
+            Err(RootKeyFailure::Unopened(_)) => {
+                let event = Event::new(Action::ApiKeyUnreadable, Actor::Server)
+                    .account(row.account_id)
+                    .detail(serde_json::json!({ "api_key": row.id.to_string(), "version": row.version }));
+                self.write_audit(event).await?;
+                tracing::error!(api_key = %row.id, "a stored credential can't be opened: it was altered or moved");
+                Err(Error::CredentialUnreadable)
+            }
+        }
+    }
+
+    async fn try_open(&self, row: &api_key::Model) -> Result<Opened, RootKeyFailure> {
+        let place = place(row.account_id, row.id, row.version);
+        let key = self.vault.roots.unwrap(&place.context(), &row.wrapped_key).await?;
+        let key = RecordKey::from_bytes(&key)?;
+        let open = |field: &str, sealed: &[u8]| -> Result<Secret, RootKeyFailure> {
+            let plain = key.open(&place, field, sealed)?;
+            Ok(Secret::new(std::str::from_utf8(&plain).map_err(|_| Unopened)?.to_owned()))
+        };
+        Ok(Opened {
+            api_key: open(API_KEY, &row.sealed_api_key)?,
+            secret: row.sealed_secret.as_deref().map(|sealed| open(SECRET, sealed)).transpose()?,
+            passphrase: row
+                .sealed_passphrase
+                .as_deref()
+                .map(|sealed| open(PASSPHRASE, sealed))
+                .transpose()?,
+        })
+    }
+
+    /// What the connector works with.
+    async fn credential(&self, row: &api_key::Model) -> Result<Credential, Error> {
+        let Opened { api_key, secret, passphrase } = self.open_credential(row).await?;
+        let settings: Map<String, Value> = serde_json::from_str(&row.settings).unwrap_or_default();
+        Ok(Credential { environment: row.environment.clone(), api_key, secret, passphrase, settings })
+    }
+
+    /// Whether secrets of the account stay sealed, since it was recovered of late.
+    fn demand_unsealed(&self, recovering_until: Option<Timestamp>) -> Result<(), Error> {
+        let recovering = recovering_until.is_some_and(|until| until > self.sources.now());
+        if recovering { Err(Error::SecretsSealed) } else { Ok(()) }
+    }
+
+    /// The same for whoever comes.
+    fn demand_unsealed_for(&self, visitor: &Visitor) -> Result<(), Error> {
+        self.demand_unsealed(match visitor {
+            Visitor::Person(caller) => caller.state.recovering_until,
+            Visitor::Server(key) => key.recovering_until,
+        })
+    }
+}
+
+fn place(owner: AccountId, record: ApiKeyId, version: i32) -> Place {
+    Place { owner: owner.0, record: record.0, version }
+}
+
+fn unavailable(failure: RootKeyFailure) -> Error {
+    match failure {
+        RootKeyFailure::Unavailable(reason) => Error::Unavailable(reason),
+        RootKeyFailure::Unopened(_) => Error::Internal("a key can't be wrapped".into()),
+    }
+}
+
+/// The connector of a row. It was there when the row was stored.
+fn connector(row: &api_key::Model) -> Result<&'static dyn Connector, Error> {
+    crate::plugins::connectors::find(&row.provider)
+        .ok_or_else(|| Error::Internal(format!("there is no connector {} any more", row.provider)))
+}
+
+/// The end of a key, by which its owner tells it from others: four characters at most, and fewer of a short one.
+fn hint(api_key: &str) -> String {
+    let letters = api_key.chars().count();
+    let shown = (letters / 4).min(4);
+    api_key.chars().skip(letters - shown).collect()
+}
+
+/// White space around what was pasted goes. In a private key, line ends may come written out.
+fn tidy(text: &str) -> Secret {
+    let text = Zeroizing::new(text.trim().to_owned());
+    if text.contains("PRIVATE KEY") && text.contains("\\n") {
+        return Secret::new(text.replace("\\r", "").replace("\\n", "\n"));
+    }
+    Secret::new(text.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_shows_a_quarter_at_most() {
+        for (key, expected) in [
+            ("", ""),
+            ("abc", ""),
+            ("abcd", "d"),
+            ("abcdefgh", "gh"),
+            ("abcdefghijklmnopqrst", "qrst"),
+            ("ääääb", "b"),
+        ] {
+            assert_eq!(hint(key), expected);
+        }
+    }
+
+    #[test]
+    fn what_was_pasted_is_tidied() {
+        assert_eq!(tidy(" \tkey\r\n").expose(), "key");
+        let pem = "-----BEGIN PRIVATE KEY-----\\nAAAA\\n-----END PRIVATE KEY-----\\n";
+        assert_eq!(tidy(pem).expose(), "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+        assert_eq!(tidy("a\\nb").expose(), "a\\nb");
+    }
+}
