@@ -116,6 +116,11 @@ on_both_engines! {
             path = format!("/auth/sessions?before={before}");
         }
         assert_eq!((seen.len(), pages), (151, 2));
+        // A full page that is the last one leads nowhere.
+        let fewer = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions ORDER BY id LIMIT 51)";
+        db.execute_unprepared(fewer).await.unwrap();
+        let page = ada.get("/auth/sessions").await.assert_status(200).json();
+        assert_eq!((page["sessions"].as_array().unwrap().len(), &page["before"]), (100, &Value::Null));
         ada.get("/auth/sessions?before=nonsense").await.assert_violation("string_pattern_mismatch", &["query", "before"]);
     }
 
