@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::entropy::Entropy;
 
@@ -15,18 +15,38 @@ pub fn private_directory(path: &Path) -> io::Result<()> {
 /// Makes a file (0600) that must not exist yet, and returns once it is on the disk. It is there whole or not at all,
 /// whoever looks and whenever the process dies.
 pub fn create_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{:016x}", u64::from_le_bytes(Entropy.bytes())));
-    let draft = path.with_file_name(name);
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        // Unlike a rename, it fails when the name is taken.
-        fs::hard_link(&draft, path)
-    })();
+    let draft = draft_of(path);
+    // Unlike a rename, a link fails when the name is taken.
+    let written = write_draft(&draft, content).and_then(|()| fs::hard_link(&draft, path));
     let removed = fs::remove_file(&draft);
     written.and(removed)?;
+    sync_directory_of(path)
+}
+
+/// Puts a file (0600) in the place of another, and returns once it is on the disk. Whoever looks finds one of them whole.
+pub fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = draft_of(path);
+    let written = write_draft(&draft, content).and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    written?;
+    sync_directory_of(path)
+}
+
+fn draft_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{:016x}", u64::from_le_bytes(Entropy.bytes())));
+    path.with_file_name(name)
+}
+
+fn write_draft(draft: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn sync_directory_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 

@@ -16,6 +16,8 @@ pub enum Failure {
     Status(StatusCode),
     #[error("the answer is too large")]
     TooLarge,
+    #[error("the answer is not what it should be")]
+    Malformed,
 }
 
 impl From<reqwest::Error> for Failure {

@@ -7,6 +7,7 @@ mod columns;
 mod m0001_accounts;
 mod m0002_assurance;
 mod m0003_vault;
+mod m0004_root_keys;
 
 pub struct Migrator;
 
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_accounts::Migration),
             Box::new(m0002_assurance::Migration),
             Box::new(m0003_vault::Migration),
+            Box::new(m0004_root_keys::Migration),
         ]
     }
 }

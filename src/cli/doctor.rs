@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::clock::Sources;
 use crate::config::{self, Config};
-use crate::crypto::root_key::RootKey;
+use crate::crypto::root_key_file::RootKeyFile;
 use crate::db::Db;
 use crate::plugins::mail;
 use crate::services::Services;
@@ -87,10 +87,10 @@ fn settings(config: &Config, report: &mut Report) {
         );
     }
     #[cfg(unix)]
-    if config.root_key.is_none() {
+    if let Some(file) = RootKeyFile::of(config) {
         use std::os::unix::fs::PermissionsExt;
-        let path = RootKey::path(config);
-        match std::fs::metadata(&path) {
+        let path = file.path();
+        match std::fs::metadata(path) {
             Ok(found) if found.permissions().mode() & 0o077 != 0 => report.bad(
                 &format!("{} can be read by others", path.display()),
                 &format!("chmod 600 {}", path.display()),

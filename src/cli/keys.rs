@@ -16,6 +16,14 @@ pub enum Command {
         #[arg(long)]
         algorithm: Option<Algorithm>,
     },
+    /// Change the root key and seal everything under the new one, beside running servers; goes on where it was interrupted
+    RotateRoot {
+        /// Then take the old root keys out of the key file
+        #[arg(long)]
+        retire: bool,
+    },
+    /// Take old root keys out of the key file, once nothing needs them
+    RetireRoot,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -29,6 +37,11 @@ pub enum Algorithm {
 pub async fn run(command: &Command, config: Config) -> Result<(), String> {
     let configured = config.tokens.algorithm;
     let services = super::services(config).await?;
+    match command {
+        Command::RotateRoot { retire } => return super::root_keys::rotate(services, *retire).await,
+        Command::RetireRoot => return super::root_keys::retire(services).await,
+        Command::List | Command::Rotate { .. } => {}
+    }
     if let Command::Rotate { algorithm } = command {
         let algorithm = match algorithm {
             Some(Algorithm::EdDsa) => SigningAlgorithm::EdDSA,

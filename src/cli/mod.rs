@@ -5,6 +5,7 @@ mod import;
 mod keys;
 mod migrate;
 mod openapi;
+mod root_keys;
 mod serve;
 mod users;
 
@@ -44,7 +45,7 @@ enum Command {
     Migrate(migrate::Command),
     /// Write openapi.yaml from the code, or check that it is current
     Openapi(openapi::Args),
-    /// List or rotate the keys that sign access tokens
+    /// List or rotate the keys that sign access tokens, or change the root key
     #[command(subcommand)]
     Keys(keys::Command),
     /// List, show, disable, enable, delete or import accounts, and remove lost second factors

@@ -46,9 +46,12 @@ pub struct Config {
     pub require_verified_email: bool,
     /// Where the answer to a confirmed address sends the person next (`redirect_url`). Default none.
     pub verified_redirect_url: Option<Url>,
-    /// 32 random bytes in base64 that seal the server's own keys and queued mails. Default: made on first start and
-    /// kept in `root.key` under the data directory. Several nodes need the same one.
+    /// 32 random bytes in base64 that seal what is secret in the database. Default: made on first start and kept in
+    /// `root.key` under the data directory. Several nodes need the same one.
     pub root_key: Option<Secret>,
+    /// Other root keys that open what they sealed, along a rotation. Default none. Those of `root.key` are further lines of
+    /// it.
+    pub previous_root_keys: Vec<Secret>,
     /// Address of the Prometheus endpoint, such as `127.0.0.1:9090`. Default off.
     pub metrics_listen: Option<String>,
     pub log: Log,
@@ -197,6 +200,13 @@ pub struct Vault {
     pub private_networks: Vec<ipnet::IpNet>,
     /// Ports beside 443 that the generic connectors may use. Default none.
     pub ports: Vec<u16>,
+    /// The Transit engine of OpenBao or HashiCorp Vault that wraps the keys of credentials, such as
+    /// `https://bao.example.com:8200/v1/transit`. Default off: the root key does.
+    pub transit_url: Option<Url>,
+    /// Its token. Default none.
+    pub transit_token: Option<Secret>,
+    /// Name of its key. Default `latchkey`.
+    pub transit_key: String,
 }
 
 /// How often a thing may be done. A rate is `count/seconds`: so many at once, given back evenly over that time.
@@ -329,6 +339,7 @@ impl Default for Config {
             require_verified_email: true,
             verified_redirect_url: None,
             root_key: None,
+            previous_root_keys: vec![],
             metrics_listen: None,
             log: Log::default(),
             hashing: Hashing::default(),
@@ -397,6 +408,9 @@ impl Default for Vault {
             base_urls: BTreeMap::new(),
             private_networks: vec![],
             ports: vec![],
+            transit_url: None,
+            transit_token: None,
+            transit_key: "latchkey".into(),
         }
     }
 }

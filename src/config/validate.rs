@@ -36,6 +36,10 @@ impl Config {
                 "database_url: SQLite needs the path of a file, without percent signs",
             );
         }
+        demand(
+            self.root_key.is_some() || self.previous_root_keys.is_empty(),
+            "previous_root_keys: useless without root_key; further keys of root.key are lines of that file",
+        );
         demand((2..=1000).contains(&self.database_connections), "database_connections: expected 2 to 1000");
         for (name, url) in
             [("public_url", &self.public_url), ("verified_redirect_url", &self.verified_redirect_url)]
@@ -97,6 +101,28 @@ impl Config {
         demand(
             (1..=100_000).contains(&self.vault.keys_per_account),
             "vault.keys_per_account: expected 1 to 100000",
+        );
+        if let Some(url) = &self.vault.transit_url {
+            let local = match url.host() {
+                Some(Host::Domain(name)) => name == "localhost",
+                Some(Host::Ipv4(address)) => address.is_loopback(),
+                Some(Host::Ipv6(address)) => address.is_loopback(),
+                None => false,
+            };
+            let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+            demand(
+                (url.scheme() == "https" || url.scheme() == "http" && local) && url.has_host() && plain,
+                "vault.transit_url: expected an https URL (or http on this machine) without credentials and query",
+            );
+        }
+        demand(
+            self.vault.transit_url.is_some() == self.vault.transit_token.is_some(),
+            "vault.transit_url: goes with vault.transit_token, and neither without the other",
+        );
+        let letter = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+        demand(
+            !self.vault.transit_key.is_empty() && self.vault.transit_key.chars().all(letter),
+            "vault.transit_key: expected letters, digits, - and _",
         );
         for (name, url) in &self.vault.base_urls {
             let known = name.split_once('.').is_some_and(|(connector, environment)| {

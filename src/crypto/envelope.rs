@@ -34,13 +34,11 @@ impl Envelopes {
         let text = Aes256Gcm::new((&*key).into())
             .encrypt(&nonce.into(), Payload { msg: plain, aad: context })
             .expect("AES-GCM takes any message that fits in memory");
-        let length = u16::try_from(wrapped.len()).expect("a wrapped key is short");
-        [&length.to_be_bytes()[..], &wrapped, &nonce, &text].concat()
+        join(&wrapped, &[&nonce[..], &text].concat())
     }
 
     pub fn open(&self, context: &[u8], envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
-        let (length, rest) = envelope.split_first_chunk::<2>().ok_or(Unopened)?;
-        let (wrapped, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into()).ok_or(Unopened)?;
+        let (wrapped, rest) = split(envelope)?;
         let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or(Unopened)?;
         let key = self.wrapper.open(context, wrapped)?;
         let key: &[u8; 32] = key.as_slice().try_into().map_err(|_| Unopened)?;
@@ -49,18 +47,37 @@ impl Envelopes {
             .map(Zeroizing::new)
             .map_err(|_| Unopened)
     }
+
+    /// The same record, its key wrapped by the current root key.
+    pub fn rewrap(&self, context: &[u8], envelope: &[u8]) -> Result<Vec<u8>, Unopened> {
+        let (wrapped, rest) = split(envelope)?;
+        Ok(join(&self.wrapper.rewrap(context, wrapped)?, rest))
+    }
+
+    /// What wraps the keys.
+    #[must_use]
+    pub fn wrapper(&self) -> &Sealer {
+        &self.wrapper
+    }
+}
+
+fn join(wrapped: &[u8], rest: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(wrapped.len()).expect("a wrapped key is short");
+    [&length.to_be_bytes()[..], wrapped, rest].concat()
+}
+
+fn split(envelope: &[u8]) -> Result<(&[u8], &[u8]), Unopened> {
+    let (length, rest) = envelope.split_first_chunk::<2>().ok_or(Unopened)?;
+    rest.split_at_checked(u16::from_be_bytes(*length).into()).ok_or(Unopened)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::root_key::RootKey;
-    use base64::Engine as _;
+    use crate::crypto::root_ring::RootRing;
 
     fn envelopes() -> Envelopes {
-        let text = base64::engine::general_purpose::STANDARD.encode(Entropy.bytes::<32>());
-        let root = RootKey::from_base64(&text).expect("random bytes are a key");
-        Envelopes::new(Sealer::new(&root, "test", Entropy), Entropy)
+        Envelopes::new(Sealer::new(&RootRing::random(), "test", Entropy), Entropy)
     }
 
     #[test]
@@ -85,6 +102,24 @@ mod tests {
         for length in 0..sealed.len() {
             assert_eq!(envelopes.open(b"", &sealed[..length]), Err(Unopened), "length {length}");
         }
+    }
+
+    #[test]
+    fn a_new_root_key_wraps_the_key_and_leaves_the_record() {
+        let old = RootRing::random();
+        let new = old.rotated();
+        let of = |ring: &RootRing| Envelopes::new(Sealer::new(ring, "test", Entropy), Entropy);
+        let sealed = of(&old).seal(b"ada/1", b"canary");
+        let rewrapped = of(&new).rewrap(b"ada/1", &sealed).unwrap();
+        assert_eq!(rewrapped.len(), sealed.len());
+        assert_eq!(rewrapped[rewrapped.len() - 34..], sealed[sealed.len() - 34..]);
+        let retired = of(&new.retired());
+        assert_eq!(
+            retired.open(b"ada/1", &rewrapped).as_deref().map(Vec::as_slice),
+            Ok(b"canary".as_slice())
+        );
+        assert_eq!(retired.open(b"ada/1", &sealed), Err(Unopened));
+        assert_eq!(of(&new).rewrap(b"bob/1", &sealed), Err(Unopened));
     }
 
     #[test]

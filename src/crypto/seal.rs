@@ -1,27 +1,28 @@
-//! Sealing: AES-256-GCM under a key derived from the root key for one purpose (HKDF-SHA-256, RFC 5869).
+//! Sealing: AES-256-GCM under a key derived from a root key for one purpose (HKDF-SHA-256, RFC 5869).
 //!
 //! A sealed value is `format (1) | key id (4) | nonce (12) | ciphertext and tag`. The head and the caller's context are
 //! additional data, so that a value moved to another row, column or purpose does not open.
 
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit};
-use hkdf::Hkdf;
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::root_key::RootKey;
+use super::root_ring::RootRing;
 use crate::entropy::Entropy;
 
 const FORMAT: u8 = 1;
-const HEAD: usize = 1 + 4;
 const NONCE: usize = 12;
+
+/// How a sealed value begins: format and id of the root key.
+pub const HEAD: usize = 1 + 4;
+pub type Head = [u8; HEAD];
 
 /// Seals and opens values of one purpose.
 #[derive(Clone)]
 pub struct Sealer {
-    cipher: Aes256Gcm,
-    /// Tells which root key sealed a value: a key is chosen by name, never by trying.
-    key_id: [u8; 4],
+    roots: RootRing,
+    purpose: &'static str,
     entropy: Entropy,
 }
 
@@ -32,25 +33,19 @@ pub struct Unopened;
 
 impl Sealer {
     #[must_use]
-    pub fn new(root: &RootKey, purpose: &str, entropy: Entropy) -> Self {
-        let derived = Hkdf::<Sha256>::new(None, root.bytes());
-        let mut key = Zeroizing::new([0; 32]);
-        let mut key_id = [0; 4];
-        derived
-            .expand(format!("seal/{purpose}").as_bytes(), key.as_mut())
-            .expect("32 bytes are within HKDF's reach");
-        derived.expand(b"key id", &mut key_id).expect("4 bytes are within HKDF's reach");
-        Self { cipher: Aes256Gcm::new((&*key).into()), key_id, entropy }
+    pub fn new(roots: &RootRing, purpose: &'static str, entropy: Entropy) -> Self {
+        Self { roots: roots.clone(), purpose, entropy }
     }
 
+    /// Seals under the current root key.
     #[must_use]
     pub fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
+        let root = self.roots.current();
         let nonce: [u8; NONCE] = self.entropy.bytes();
-        let mut sealed = vec![FORMAT];
-        sealed.extend_from_slice(&self.key_id);
+        let mut sealed = head_of(&root).to_vec();
         let data = [&sealed, context].concat();
         let text = self
-            .cipher
+            .cipher(&root)
             .encrypt(&nonce.into(), Payload { msg: plain, aad: &data })
             .expect("AES-GCM takes any message that fits in memory");
         sealed.extend_from_slice(&nonce);
@@ -58,28 +53,56 @@ impl Sealer {
         sealed
     }
 
+    /// Opens with the root key that the value names: a key is chosen by name, never by trying.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
-        let (head, rest) = sealed.split_at_checked(HEAD).ok_or(Unopened)?;
+        let (head, rest) = sealed.split_first_chunk::<HEAD>().ok_or(Unopened)?;
         let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or(Unopened)?;
-        if head[0] != FORMAT || head[1..] != self.key_id {
-            return Err(Unopened);
-        }
+        let root = self.root_of(head).ok_or(Unopened)?;
         let data = [head, context].concat();
-        self.cipher
+        self.cipher(&root)
             .decrypt(&(*nonce).into(), Payload { msg: text, aad: &data })
             .map(Zeroizing::new)
             .map_err(|_| Unopened)
     }
+
+    /// Opens and seals again, under the current root key.
+    pub fn rewrap(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unopened> {
+        self.open(context, sealed).map(|plain| self.seal(context, &plain))
+    }
+
+    /// How values begin that are sealed from now on.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        head_of(&self.roots.current())
+    }
+
+    /// Whether the root key is at hand that sealed what begins like this.
+    #[must_use]
+    pub fn knows(&self, head: &[u8]) -> bool {
+        head.first_chunk().is_some_and(|head| self.root_of(head).is_some())
+    }
+
+    fn root_of(&self, head: &Head) -> Option<RootKey> {
+        let [format, id @ ..] = *head;
+        (format == FORMAT).then(|| self.roots.find(id)).flatten()
+    }
+
+    fn cipher(&self, root: &RootKey) -> Aes256Gcm {
+        Aes256Gcm::new((&*root.derive(self.purpose)).into())
+    }
+}
+
+fn head_of(root: &RootKey) -> Head {
+    let [a, b, c, d] = root.id();
+    [FORMAT, a, b, c, d]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::Engine as _;
 
-    fn root() -> RootKey {
-        let text = base64::engine::general_purpose::STANDARD.encode(Entropy.bytes::<32>());
-        RootKey::from_base64(&text).expect("random bytes are a key")
+    fn root() -> RootRing {
+        RootRing::random()
     }
 
     #[test]
@@ -105,6 +128,28 @@ mod tests {
         for length in 0..sealed.len() {
             assert_eq!(sealer.open(b"", &sealed[..length]), Err(Unopened), "length {length}");
         }
+    }
+
+    #[test]
+    fn an_old_root_key_opens_until_it_is_retired() {
+        let old = root();
+        let new = old.rotated();
+        let (before, after) = (Sealer::new(&old, "mail", Entropy), Sealer::new(&new, "mail", Entropy));
+        let sealed = before.seal(b"row 1", b"canary");
+        assert!(after.knows(&sealed) && after.head() != before.head());
+        assert_eq!(after.open(b"row 1", &sealed).as_deref().map(Vec::as_slice), Ok(b"canary".as_slice()));
+        assert_eq!(after.rewrap(b"row 2", &sealed), Err(Unopened));
+        let rewrapped = after.rewrap(b"row 1", &sealed).unwrap();
+        assert!(rewrapped.starts_with(&after.head()));
+
+        let retired = Sealer::new(&new.retired(), "mail", Entropy);
+        assert_eq!(
+            retired.open(b"row 1", &rewrapped).as_deref().map(Vec::as_slice),
+            Ok(b"canary".as_slice())
+        );
+        assert_eq!(retired.open(b"row 1", &sealed), Err(Unopened));
+        assert_eq!(before.open(b"row 1", &rewrapped), Err(Unopened));
+        assert!(!retired.knows(&sealed) && !before.knows(&rewrapped));
     }
 
     #[test]

@@ -32,6 +32,12 @@ pub enum Action {
     RefreshReused,
     SessionEnded,
     SigningKeyRotated,
+    /// A rotation began, or went on.
+    RootKeyRotationBegun,
+    /// Everything is sealed under the current root key.
+    RootKeyRotated,
+    /// The root keys before the current one are gone from the file.
+    RootKeyRetired,
     /// The right password of an account with a second factor.
     SecondFactorAsked,
     /// The right password, and then a wrong second factor.
@@ -110,6 +116,9 @@ impl Action {
             Self::RefreshReused => "session.refresh_reused",
             Self::SessionEnded => "session.ended",
             Self::SigningKeyRotated => "signing_key.rotated",
+            Self::RootKeyRotationBegun => "root_key.rotation_begun",
+            Self::RootKeyRotated => "root_key.rotated",
+            Self::RootKeyRetired => "root_key.retired",
             Self::SecondFactorAsked => "session.second_factor_asked",
             Self::SecondFactorFailed => "session.second_factor_failed",
             Self::SessionRaised => "session.raised",

@@ -16,6 +16,7 @@ mod passwords;
 pub mod policy;
 pub mod reaper;
 mod recovery;
+pub mod root_keys;
 pub mod sessions;
 pub mod signing_keys;
 pub mod vault;
@@ -29,7 +30,7 @@ use crate::clock::Sources;
 use crate::config::Config;
 use crate::crypto::envelope::Envelopes;
 use crate::crypto::password::{Hasher, HashingParams};
-use crate::crypto::root_key::RootKey;
+use crate::crypto::root_ring::RootRing;
 use crate::crypto::seal::Sealer;
 use crate::db::{Batcher, Db};
 use crate::locale::Locale;
@@ -45,6 +46,7 @@ pub struct Services {
     pub hasher: Hasher,
     pub keys: Arc<signing_keys::Keyring>,
     pub outbox: outbox::Outbox,
+    roots: RootRing,
     factors: Envelopes,
     relying_party: Option<Arc<Webauthn>>,
     challenges: Sealer,
@@ -76,15 +78,16 @@ impl Origin {
 impl Services {
     /// Sets everything up on a database whose schema is current. The error is a line for the operator.
     pub async fn start(config: Arc<Config>, db: Db, sources: Sources) -> Result<Self, String> {
-        let root = RootKey::obtain(&config, sources.entropy).map_err(|error| error.to_string())?;
+        let roots = RootRing::obtain(&config, sources.entropy).map_err(|error| error.to_string())?;
+        let vault = vault::Vault::open(&config, &roots, &sources).await?;
+        root_keys::demand_all(&db, &roots, &*vault.roots, sources.entropy).await?;
         let hasher = Hasher::start(&hashing_params(&config), sources.entropy)?;
-        let keys = signing_keys::Keyring::open(&config, &db, &sources, &root).await?;
-        let outbox = outbox::Outbox::new(Sealer::new(&root, "outbox", sources.entropy));
-        let factors = Envelopes::new(Sealer::new(&root, "second factors", sources.entropy), sources.entropy);
+        let keys = signing_keys::Keyring::open(&config, &db, &sources, &roots).await?;
+        let outbox = outbox::Outbox::new(Sealer::new(&roots, "outbox", sources.entropy));
+        let factors = Envelopes::new(Sealer::new(&roots, "second factors", sources.entropy), sources.entropy);
         let relying_party = mfa::relying_party(&config)?.map(Arc::new);
-        let challenges = Sealer::new(&root, "webauthn", sources.entropy);
+        let challenges = Sealer::new(&roots, "webauthn", sources.entropy);
         let breaches = passwords::Breaches::configured(&config.passwords)?.map(Arc::new);
-        let vault = vault::Vault::open(&config, &root, &sources)?;
         let sessions = Arc::new(sessions::states(db.clone()));
         let refreshes = Arc::new(sessions::renewals(db.clone()));
         let keys = Arc::new(keys);
@@ -95,6 +98,7 @@ impl Services {
             hasher,
             keys,
             outbox,
+            roots,
             factors,
             relying_party,
             challenges,

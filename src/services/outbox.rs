@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::{Error, Origin, Services};
-use crate::crypto::seal::Sealer;
+use crate::crypto::seal::{Sealer, Unopened};
 use crate::locale::Locale;
 use crate::plugins::mail::{Mail, SEND_TIMEOUT, SendError, Transport, compose};
 
@@ -80,6 +80,11 @@ impl Outbox {
     #[must_use]
     pub fn new(sealer: Sealer) -> Self {
         Self { sealer, wake: Arc::default() }
+    }
+
+    /// The content of a message under the current root key.
+    pub(super) fn rewrap(&self, id: OutboxMessageId, sealed: &[u8]) -> Result<Vec<u8>, Unopened> {
+        self.sealer.rewrap(id.0.as_bytes(), sealed)
     }
 
     /// Tells the worker of this node that there is something to do; call it after the commit.

@@ -73,6 +73,7 @@ impl Breaches {
                 Failure::Unreachable => "unreachable",
                 Failure::Status(_) => "status",
                 Failure::TooLarge => "too_large",
+                Failure::Malformed => "malformed",
             })?;
         query.listed_in(&answer).ok_or("malformed")
     }

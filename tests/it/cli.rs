@@ -236,6 +236,7 @@ async fn wrong_settings_are_one_clear_line_each() {
         ("LATCHKEY_PASSKEYS__ORIGINS", "android:apk-key-hash:canary", "passkeys.origins: expected https"),
         ("LATCHKEY_ROOT_KEY", "canary", "root_key: expected 32 random bytes"),
         ("LATCHKEY_ROOT_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "root_key"),
+        ("LATCHKEY_PREVIOUS_ROOT_KEYS", "canary", "previous_root_keys: useless without root_key"),
         ("LATCHKEY_LIMITS__ENABLED", "canary", "limits.enabled"),
         ("LATCHKEY_LIMITS__LOGIN_PER_ACCOUNT", "many", "limits.login_per_account"),
         ("LATCHKEY_HASHING__MEMORY_KIB", "19455", "hashing.memory_kib: below the floor of 19456"),
@@ -250,7 +251,8 @@ async fn wrong_settings_are_one_clear_line_each() {
     ] {
         let refused = database.run(&["serve"], &[(name, value)]).await.assert_failure(words);
         assert_eq!(refused.stderr.lines().count(), 1, "{name}={value}: {refused:?}");
-        let secret = ["ROOT_KEY", "DATABASE_URL", "MAIL_URL"].iter().any(|secret| name.ends_with(secret));
+        let secret =
+            ["ROOT_KEY", "ROOT_KEYS", "DATABASE_URL", "MAIL_URL"].iter().any(|secret| name.ends_with(secret));
         assert!(!secret || !refused.stderr.contains("canary"), "{refused:?}");
     }
     let two = database

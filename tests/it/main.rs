@@ -37,6 +37,7 @@ mod races;
 mod readme;
 mod requests;
 mod retention;
+mod root_keys;
 mod session_gates;
 mod session_list;
 mod sessions;

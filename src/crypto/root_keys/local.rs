@@ -1,11 +1,11 @@
-//! The root key of this machine: a file or a setting.
+//! The root keys of this machine: a file or settings.
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use zeroize::Zeroizing;
 
 use super::{RootKeyFailure, RootKeys};
-use crate::crypto::seal::Sealer;
+use crate::crypto::seal::{Head, Sealer};
 
 pub struct Local(Sealer);
 
@@ -31,5 +31,13 @@ impl RootKeys for Local {
         wrapped: &'a [u8],
     ) -> BoxFuture<'a, Result<Zeroizing<Vec<u8>>, RootKeyFailure>> {
         ready(self.0.open(context, wrapped).map_err(RootKeyFailure::from)).boxed()
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Head, RootKeyFailure>> {
+        ready(Ok(self.0.head())).boxed()
+    }
+
+    fn knows(&self, head: &[u8]) -> bool {
+        self.0.knows(head)
     }
 }

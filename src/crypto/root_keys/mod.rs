@@ -1,13 +1,15 @@
 //! Root keys wrap the keys of records. Whoever has the database and no root key has nothing.
 
 mod local;
+mod transit;
 
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
 pub use local::Local;
+pub use transit::Transit;
 
-use super::seal::Unopened;
+use super::seal::{Head, Unopened};
 
 /// Wraps and unwraps keys of records.
 pub trait RootKeys: Send + Sync {
@@ -21,6 +23,12 @@ pub trait RootKeys: Send + Sync {
         context: &'a [u8],
         wrapped: &'a [u8],
     ) -> BoxFuture<'a, Result<Zeroizing<Vec<u8>>, RootKeyFailure>>;
+
+    /// How keys begin that are wrapped from now on. One that begins otherwise waits to be wrapped again.
+    fn head(&self) -> BoxFuture<'_, Result<Head, RootKeyFailure>>;
+
+    /// Whether the root key is at hand that wrapped what begins like this.
+    fn knows(&self, head: &[u8]) -> bool;
 }
 
 /// Why there is no key.

@@ -16,6 +16,7 @@ use super::super::sessions::means::Means;
 use super::super::sessions::{Caller, SignedIn};
 use super::super::{Error, Origin, Services};
 use super::{Redeemed, lock, settle};
+use crate::crypto::seal::Unopened;
 use crate::crypto::totp::{Enrolment, TotpCode, TotpSecret};
 use crate::plugins::mail::NoticeEvent;
 
@@ -273,6 +274,16 @@ impl Services {
             self.audit(event).write(db).await?;
         }
         Ok(Redeemed::Wrong { disabled: disabled.into_iter().map(|row| row.name).collect() })
+    }
+
+    /// The secret under the current root key.
+    pub(in crate::services) fn rewrap_totp(
+        &self,
+        account: AccountId,
+        id: TotpAuthenticatorId,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, Unopened> {
+        self.factors.rewrap(&context(account, id), sealed)
     }
 
     fn secret(&self, row: &totp_authenticator::Model) -> Result<TotpSecret, Error> {

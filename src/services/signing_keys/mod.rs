@@ -11,6 +11,7 @@ mod rows;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use entities::server_key::Purpose;
 use entities::{ServerKeyId, Timestamp};
 use quick_cache::sync::Cache;
 use sea_orm::EntityTrait;
@@ -22,8 +23,8 @@ use crate::clock::Sources;
 use crate::config::Config;
 use crate::crypto::access_token::{self, Claims};
 use crate::crypto::refresh_token::RefreshKey;
-use crate::crypto::root_key::RootKey;
-use crate::crypto::seal::Sealer;
+use crate::crypto::root_ring::RootRing;
+use crate::crypto::seal::{Sealer, Unopened};
 use crate::crypto::signing_key::{PublicKey, SigningKey};
 use crate::db::Db;
 
@@ -106,8 +107,8 @@ impl Services {
 
 impl Keyring {
     /// Reads the keys, and makes them when there are none.
-    pub async fn open(config: &Config, db: &Db, sources: &Sources, root: &RootKey) -> Result<Self, String> {
-        let sealer = Sealer::new(root, "server keys", sources.entropy);
+    pub async fn open(config: &Config, db: &Db, sources: &Sources, roots: &RootRing) -> Result<Self, String> {
+        let sealer = Sealer::new(roots, "server keys", sources.entropy);
         let first = [
             rows::access_key(&sealer, sources, config.tokens.algorithm, sources.now())
                 .map_err(|error| format!("{error:?}"))?,
@@ -138,6 +139,17 @@ impl Keyring {
             set: RwLock::new(Arc::new(set)),
             asked: Mutex::new(Asked { answered: true, looked_at: None }),
         })
+    }
+
+    /// A key of the database under the current root key.
+    pub(super) fn rewrap(
+        &self,
+        id: ServerKeyId,
+        purpose: Purpose,
+        kid: &str,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, Unopened> {
+        self.sealer.rewrap(&rows::context(id, purpose, kid), sealed)
     }
 
     /// How often to [`reload`](Self::reload).

@@ -87,7 +87,7 @@ fn new_key(
 }
 
 /// What a sealed key is bound to: a row that takes another's place does not open.
-fn context(id: ServerKeyId, purpose: Purpose, kid: &str) -> Vec<u8> {
+pub(super) fn context(id: ServerKeyId, purpose: Purpose, kid: &str) -> Vec<u8> {
     format!("{id}/{purpose:?}/{kid}").into_bytes()
 }
 
@@ -99,8 +99,10 @@ pub(super) async fn read(db: &Db, sealer: &Sealer, now: Timestamp) -> Result<Key
     let mut ids = vec![];
     for row in rows {
         let secret = sealer.open(&context(row.id, row.purpose, &row.kid), &row.sealed).map_err(|_| {
-            "root_key: this database was sealed with another root key (LATCHKEY_ROOT_KEY or root.key in the data directory)"
-                .to_owned()
+            format!(
+                "root_key: the key {} of the server was sealed with another root key, or altered",
+                row.kid
+            )
         })?;
         ids.push((row.id, row.retires_at));
         match row.purpose {

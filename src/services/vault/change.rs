@@ -108,12 +108,14 @@ impl Services {
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
                     lock(transaction, owner).await?.ok_or(Error::InvalidAccessToken)?;
-                    // What tests and signatures count goes on meanwhile, and is not for this change to set back.
+                    // What tests and signatures count goes on meanwhile, and is not for this change to set back. Nor is the
+                    // wrapped key, which a new root key may have wrapped since.
                     let mut row = updated.into_active_model().reset_all();
                     row.not_set(api_key::Column::Nonce);
                     row.not_set(api_key::Column::LastUsedAt);
                     if action == Action::ApiKeyChanged {
                         for column in [
+                            api_key::Column::WrappedKey,
                             api_key::Column::TestedAt,
                             api_key::Column::Outcome,
                             api_key::Column::Report,

@@ -22,8 +22,8 @@ use super::{Error, Origin, Services};
 use crate::clock::Sources;
 use crate::config::Config;
 use crate::crypto::record::{Place, RecordKey};
-use crate::crypto::root_key::RootKey;
-use crate::crypto::root_keys::{Local, RootKeyFailure, RootKeys};
+use crate::crypto::root_keys::{Local, RootKeyFailure, RootKeys, Transit};
+use crate::crypto::root_ring::RootRing;
 use crate::crypto::seal::{Sealer, Unopened};
 use crate::plugins::connectors::{Connector, Credential, Guard, Network};
 use crate::secret::Secret;
@@ -47,10 +47,17 @@ pub struct Vault {
 
 impl Vault {
     /// The error is a line for the operator.
-    pub fn open(config: &Config, root: &RootKey, sources: &Sources) -> Result<Arc<Self>, String> {
+    pub async fn open(config: &Config, roots: &RootRing, sources: &Sources) -> Result<Arc<Self>, String> {
+        let local = Sealer::new(roots, "vault", sources.entropy);
+        let roots: Box<dyn RootKeys> = match (&config.vault.transit_url, &config.vault.transit_token) {
+            (Some(url), Some(token)) => {
+                Box::new(Transit::open(url.as_str(), token, &config.vault.transit_key, local).await?)
+            }
+            _ => Box::new(Local::new(local)),
+        };
         let guard = Guard::new(&config.vault.private_networks, &config.vault.ports);
         Ok(Arc::new(Self {
-            roots: Box::new(Local::new(Sealer::new(root, "vault", sources.entropy))),
+            roots,
             network: Network::new(guard, config.vault.base_urls.clone(), sources.clone())?,
         }))
     }
@@ -202,6 +209,16 @@ impl Services {
         })
     }
 
+    /// The key of a record, wrapped by the current root key. The record stays as it is.
+    pub(super) async fn rewrap_record_key(
+        &self,
+        place: &Place,
+        wrapped: &[u8],
+    ) -> Result<Vec<u8>, RootKeyFailure> {
+        let key = self.vault.roots.unwrap(&place.context(), wrapped).await?;
+        self.vault.roots.wrap(&place.context(), &key).await
+    }
+
     /// What the connector works with.
     async fn credential(&self, row: &api_key::Model) -> Result<Credential, Error> {
         let Opened { api_key, secret, passphrase } = self.open_credential(row).await?;
@@ -224,11 +241,11 @@ impl Services {
     }
 }
 
-fn place(owner: AccountId, record: ApiKeyId, version: i32) -> Place {
+pub(super) fn place(owner: AccountId, record: ApiKeyId, version: i32) -> Place {
     Place { owner: owner.0, record: record.0, version }
 }
 
-fn unavailable(failure: RootKeyFailure) -> Error {
+pub(super) fn unavailable(failure: RootKeyFailure) -> Error {
     match failure {
         RootKeyFailure::Unavailable(reason) => Error::Unavailable(reason),
         RootKeyFailure::Unopened(_) => Error::Internal("a key can't be wrapped".into()),

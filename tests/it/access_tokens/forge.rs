@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD as STANDARD, BASE64_URL_SAFE_NO_PAD as BASE64};
 use entities::server_key::{self, Purpose};
 use hmac::{Hmac, KeyInit, Mac};
-use latchkey::crypto::root_key::RootKey;
+use latchkey::crypto::root_ring::RootRing;
 use latchkey::crypto::seal::Sealer;
 use latchkey::crypto::signing_key::SigningKey;
 use latchkey::entropy::Entropy;
@@ -31,7 +31,7 @@ pub async fn stolen_key(app: &App) -> SigningKey {
 pub async fn stolen_keys(app: &App) -> Vec<SigningKey> {
     let query = server_key::Entity::find().filter(server_key::Column::Purpose.eq(Purpose::AccessToken));
     let rows = query.order_by_asc(server_key::Column::ActiveAt).all(app.connection().await).await.unwrap();
-    let root = RootKey::obtain(&app.services.config, Entropy).unwrap();
+    let root = RootRing::obtain(&app.services.config, Entropy).unwrap();
     let sealer = Sealer::new(&root, "server keys", Entropy);
     let open = |row: server_key::Model| {
         let context = format!("{}/{:?}/{}", row.id, row.purpose, row.kid);

@@ -15,6 +15,7 @@ pub mod ranges;
 mod recovery;
 pub mod smtp;
 mod totp;
+pub mod transit;
 mod user;
 
 pub use app::App;

@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TryGetable};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 
 use super::mail::Mailbox;
 use super::node::Output;
@@ -61,6 +62,21 @@ impl Site {
     /// Starts a server here.
     pub async fn start(&self) -> Process {
         Process { node: Node::serve(&self.database, &self.environment()).await }
+    }
+
+    /// The same with settings for this process only; their keys come with the prefix.
+    pub async fn start_with(&self, more: &[(&str, &str)]) -> Process {
+        let settings = [&self.environment(), more].concat();
+        Process { node: Node::serve(&self.database, &settings).await }
+    }
+
+    /// The real binary, to be started here.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.database.command(arguments, &self.environment())
+    }
+
+    pub async fn run_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Output {
+        self.database.run(arguments, &[&self.environment(), more].concat()).await
     }
 
     /// Runs a command such as `doctor` here.
