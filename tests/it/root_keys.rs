@@ -124,7 +124,7 @@ impl Load {
                         }
                         1 => {
                             assert_revealed(&client, &store(&client, &format!("New {person} {turn}")).await)
-                                .await
+                                .await;
                         }
                         _ => {}
                     }
