@@ -25,6 +25,7 @@ use crate::support::{Client, Engine, On, PASSWORD, Totp, User, eventually};
 
 const ADA: &str = "ada@example.com";
 const BOB: &str = "bob@example.com";
+const CAROL: &str = "carol@example.com";
 const FIRST: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const SECOND: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
 const TABLES: [(&str, &str); 4] = [
@@ -103,11 +104,12 @@ struct Load {
 }
 
 impl Load {
-    fn begin(client: &Client, paths: &[String]) -> Self {
+    /// `newcomer` stores further credentials; the owner of `paths` may have as many as an account can.
+    fn begin(client: &Client, paths: &[String], newcomer: &Client) -> Self {
         let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let mut people = JoinSet::new();
         for person in 0..3_usize {
-            let (client, paths) = (client.clone(), paths.to_vec());
+            let (client, newcomer, paths) = (client.clone(), newcomer.clone(), paths.to_vec());
             let (stop, count) = (Arc::clone(&stop), Arc::clone(&count));
             people.spawn(async move {
                 for turn in 0.. {
@@ -123,8 +125,8 @@ impl Load {
                             client.patch(path, &body).await.assert_status(200);
                         }
                         1 => {
-                            assert_revealed(&client, &store(&client, &format!("New {person} {turn}")).await)
-                                .await;
+                            let path = store(&newcomer, &format!("New {person} {turn}")).await;
+                            assert_revealed(&newcomer, &path).await;
                         }
                         _ => {}
                     }
@@ -164,11 +166,12 @@ on_both_engines! {
         let server = site.start().await;
         let totp = user_with_totp(&site, &server).await;
         let ada = user(&site, &server, ADA).await;
+        let carol = user(&site, &server, CAROL).await;
         let mut paths = vec![store(&ada, "First").await];
         let rows = site.rows().await;
         paths.extend(fill(&site, &rows, records).await);
         let old = std::fs::read_to_string(&file).unwrap();
-        let load = Load::begin(&ada, &paths);
+        let load = Load::begin(&ada, &paths, &carol);
         load.go_on().await;
 
         // Killed as soon as something is under the new key, when most is not.
