@@ -42,7 +42,7 @@ impl From<AccessScope> for Scope {
 /// A key of a server
 #[derive(Debug, Object)]
 #[oai(example)]
-struct AccessKey {
+pub struct AccessKey {
     /// Its id
     id: String,
     /// What its owner calls it

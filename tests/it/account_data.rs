@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api_keys::{KEY, SECRET, store};
 use crate::support::{Answer, App, Engine, PASSWORD, User};
 
 const ADA: &str = "ada@example.com";
@@ -16,6 +17,9 @@ on_both_engines! {
         let (mut ada, _, codes) = app.user_with_totp(ADA).await;
         ada.patch("/auth/profile", &json!({ "full_name": "Ada Lovelace", "phone": "+442079460958" })).await.assert_status(200);
         app.try_login(ADA, "not this one").await.assert_status(401);
+        store(&ada, "Savings").await;
+        let body = json!({ "name": "Bot", "scopes": ["read"] });
+        let key = ada.post("/api/v1/access-keys", &body).await.assert_status(200).json()["token"].clone();
         let answer = ada.get("/auth/account/export").await.assert_status(200);
         assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"latchkey-export.json\""));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -23,6 +27,7 @@ on_both_engines! {
         assert_eq!((&export["account"]["email"], &export["account"]["full_name"]), (&json!(ADA), &json!("Ada Lovelace")));
         assert_eq!((&export["totp"][0]["name"], &export["recovery_codes_left"]), (&json!("Phone"), &json!(10)));
         assert_eq!(export["sessions"].as_array().unwrap().len(), 1);
+        assert_eq!((&export["api_keys"][0]["name"], &export["access_keys"][0]["name"]), (&json!("Savings"), &json!("Bot")));
         let actions: Vec<&str> =
             export["events"].as_array().unwrap().iter().map(|event| event["action"].as_str().unwrap()).collect();
         for action in ["account.created", "account.email_verified", "session.created", "totp.added", "session.sign_in_failed"] {
@@ -30,7 +35,7 @@ on_both_engines! {
         }
         assert_eq!(export["events_before"], Value::Null);
         let text = answer.text();
-        for secret in ["argon2", &codes[0], &ada.access_token, &ada.refresh_token, "sealed", "token_hash"] {
+        for secret in ["argon2", &codes[0], &ada.access_token, &ada.refresh_token, "sealed", "token_hash", KEY, SECRET, key.as_str().unwrap()] {
             assert!(!text.contains(secret), "{secret}");
         }
         App::only_event(app.audit().await, "account.exported");

@@ -270,6 +270,25 @@ on_both_engines! {
         ada.post(&format!("{path}/decrypt"), &json!({})).await.assert_error(429, "rate_limited");
     }
 
+    async fn what_can_not_be_tested_now_is_stored_all_the_same(engine: Engine) {
+        let providers = Providers::start().await;
+        let app = App::start(engine, |config| {
+            providers.configure(config);
+            config.limits.enabled = true;
+            config.limits.connection_test_per_account = latchkey::config::Rate { count: 1, seconds: 3600 };
+        })
+        .await;
+        let ada = app.user(ADA).await;
+        for (name, status) in [("One", "working"), ("Two", "untested")] {
+            let mut body = providers.credential("binance", "hmac");
+            body["name"] = json!(name);
+            let stored = ada.post(API_KEYS, &body).await.assert_status(200).json();
+            assert_eq!(stored["data"]["status"], status, "{stored}");
+            assert_eq!(stored["message"].as_str().unwrap().contains("Test it later"), status == "untested", "{stored}");
+        }
+        assert_eq!(ada.get(API_KEYS).await.json()["data"]["api_keys"].as_array().unwrap().len(), 2);
+    }
+
     async fn moved_or_altered_it_does_not_open(app: App) {
         let (ada, bob) = (app.user(ADA).await, app.user(BOB).await);
         let mine = store(&ada, "Savings").await;

@@ -12,10 +12,13 @@ use poem_openapi::Object;
 use poem_openapi::types::{Any, Example};
 use serde_json::Value;
 
+use super::super::access_keys::AccessKey;
+use super::super::api_keys::shapes::ApiKey;
 use super::super::auth::{EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::super::instant::Instant;
 use super::super::mfa::TotpAuthenticator;
 use super::super::payload::Nullable;
+use crate::services::Services;
 use crate::services::accounts::Export;
 
 /// All that is known of an account. Of each kind there are at most 1,000, the newest first
@@ -38,6 +41,10 @@ pub struct AccountExport {
     remembered_devices: Vec<ExportedDevice>,
     /// Devices that were used, as far as they are told apart: the kind of browser and the network, as a hash
     seen_devices: Vec<SeenDevice>,
+    /// Stored credentials, without their secrets
+    api_keys: Vec<ApiKey>,
+    /// Access keys, without their texts
+    access_keys: Vec<AccessKey>,
     /// Mailed links that confirm the address
     email_verifications: Vec<MailedLink>,
     /// Mailed links that replace a forgotten password
@@ -213,8 +220,8 @@ struct ExportedEvent {
     detail: Nullable<HashMap<String, Any<Value>>>,
 }
 
-impl From<Export> for AccountExport {
-    fn from(export: Export) -> Self {
+impl AccountExport {
+    pub fn new(export: Export, services: &Services) -> Self {
         Self {
             exported_at: Instant(export.at),
             account: export.account.into(),
@@ -224,6 +231,8 @@ impl From<Export> for AccountExport {
             recovery_codes_left: export.factors.recovery_codes_left,
             remembered_devices: each(export.remembered_devices),
             seen_devices: each(export.seen_devices),
+            api_keys: export.api_keys.into_iter().map(|row| ApiKey::new(row, services)).collect(),
+            access_keys: each(export.access_keys),
             email_verifications: each(export.email_verifications),
             password_resets: each(export.password_resets),
             email_changes: each(export.email_changes),
@@ -430,6 +439,8 @@ impl Example for AccountExport {
             recovery_codes_left: 10,
             remembered_devices: vec![],
             seen_devices: vec![SeenDevice { first_seen_at: at, last_seen_at: at }],
+            api_keys: vec![ApiKey::example()],
+            access_keys: vec![AccessKey::example()],
             email_verifications: vec![MailedLink {
                 created_at: at,
                 expires_at: at,

@@ -56,7 +56,7 @@ impl AccountDataApi {
         let before = events_before.0.map(Into::into);
         let export = app.export_account(&caller, before, &client).await?;
         let disposition = "attachment; filename=\"latchkey-export.json\"";
-        Ok(Response::new(Json(export.into())).header("Content-Disposition", disposition))
+        Ok(Response::new(Json(AccountExport::new(export, &app))).header("Content-Disposition", disposition))
     }
 
     /// Delete the account

@@ -1,6 +1,6 @@
 //! Credentials of third parties. The published operations answer with an envelope: `success`, `message`, `data`.
 
-mod shapes;
+pub mod shapes;
 
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
@@ -132,6 +132,7 @@ impl ApiKeysApi {
             let missing = Mistake { field: "provider".into(), message: "Field required".into() };
             return Err(Fault::Service(services::Error::InvalidFields(vec![missing])).into());
         };
+        let asked = sent.test;
         let new = vault::NewApiKey {
             provider: provider.as_str().to_owned(),
             name: sent.name,
@@ -148,6 +149,9 @@ impl ApiKeysApi {
         let (row, tested) = app.store_api_key(&caller, new, &client).await.map_err(renamed)?;
         let success = tested.as_ref().is_none_or(vault::TestResult::works);
         let message = match &tested {
+            None if asked => {
+                "The credential is stored, but could not be tested now. Test it later.".to_owned()
+            }
             None => "The credential is stored.".to_owned(),
             Some(result) if result.works() => {
                 [vec!["The credential is stored and works."], result.warnings()].concat().join(" ")

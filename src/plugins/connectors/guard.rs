@@ -53,7 +53,7 @@ pub struct Guard {
     ports: Arc<[u16]>,
 }
 
-/// Why a URL may not be asked: a sentence without the full stop.
+/// Why a URL may not be asked: a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub &'static str);
@@ -67,10 +67,10 @@ impl Guard {
     /// Whether a URL may be asked, as far as it can be told without resolving its host.
     pub fn admit(&self, url: &Url) -> Result<(), Refused> {
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Refused("The URL must not have a user in it"));
+            return Err(Refused("The URL must not have a user in it."));
         }
         let opened = match url.host() {
-            None => return Err(Refused("The URL has no host")),
+            None => return Err(Refused("The URL has no host.")),
             Some(Host::Domain(_)) => false,
             Some(Host::Ipv4(ip)) => self.admit_address(ip.into())?,
             Some(Host::Ipv6(ip)) => self.admit_address(ip.into())?,
@@ -79,12 +79,12 @@ impl Guard {
             return Ok(());
         }
         if url.scheme() != "https" {
-            return Err(Refused("The URL must begin with https"));
+            return Err(Refused("The URL must begin with https."));
         }
         match url.port() {
             None => Ok(()),
             Some(port) if self.ports.contains(&port) => Ok(()),
-            Some(_) => Err(Refused("The URL must use port 443")),
+            Some(_) => Err(Refused("The URL must use port 443.")),
         }
     }
 
@@ -93,7 +93,7 @@ impl Guard {
         if self.opened.iter().any(|network| network.contains(&ip)) {
             return Ok(true);
         }
-        if is_public(ip) { Ok(false) } else { Err(Refused("The address is not public")) }
+        if is_public(ip) { Ok(false) } else { Err(Refused("The address is not public.")) }
     }
 }
 

@@ -75,12 +75,6 @@ impl Network {
             .ok_or_else(|| Report::new(Outcome::WrongEnvironment))
     }
 
-    /// The guard, to look at a URL before it is stored.
-    #[must_use]
-    pub fn guard(&self) -> &Guard {
-        &self.guard
-    }
-
     /// Tests a credential. Once more when the clocks differ, since that can be mended; never otherwise: services shut out
     /// addresses that keep knocking with a wrong key.
     pub async fn test(&self, connector: &dyn Connector, credential: &Credential, first_nonce: u64) -> Tested {

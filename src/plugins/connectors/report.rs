@@ -73,7 +73,12 @@ impl Outcome {
     pub fn judges_the_credential(self) -> bool {
         !matches!(
             self,
-            Self::RateLimited | Self::ProviderDown | Self::Network | Self::Unexpected | Self::ClockSkew
+            Self::RateLimited
+                | Self::GeoBlocked
+                | Self::ProviderDown
+                | Self::Network
+                | Self::Unexpected
+                | Self::ClockSkew
         )
     }
 }

@@ -1,8 +1,8 @@
 //! Everything that is known of an account, for its owner. Each list is bounded; the audit trail is read in pages.
 
 use entities::{
-    AccountId, AuditEventId, Timestamp, account, audit_event, email_change, email_verification,
-    outbox_message, password_reset, remembered_device, seen_device, session,
+    AccountId, AuditEventId, Timestamp, access_key, account, api_key, audit_event, email_change,
+    email_verification, outbox_message, password_reset, remembered_device, seen_device, session,
 };
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select,
@@ -31,6 +31,8 @@ pub struct Export {
     pub factors: Factors,
     pub remembered_devices: Vec<remembered_device::Model>,
     pub seen_devices: Vec<seen_device::Model>,
+    pub api_keys: Vec<api_key::Model>,
+    pub access_keys: Vec<access_key::Model>,
     pub email_verifications: Vec<email_verification::Model>,
     pub email_changes: Vec<email_change::Model>,
     pub password_resets: Vec<password_reset::Model>,
@@ -87,6 +89,20 @@ impl Services {
                     seen_device::Entity::find()
                         .filter(seen_device::Column::AccountId.eq(id))
                         .order_by_desc(seen_device::Column::LastSeenAt),
+                )
+                .await?,
+            api_keys: self
+                .newest(
+                    api_key::Entity::find()
+                        .filter(api_key::Column::AccountId.eq(id))
+                        .order_by_desc(api_key::Column::Id),
+                )
+                .await?,
+            access_keys: self
+                .newest(
+                    access_key::Entity::find()
+                        .filter(access_key::Column::AccountId.eq(id))
+                        .order_by_desc(access_key::Column::Id),
                 )
                 .await?,
             email_verifications: self

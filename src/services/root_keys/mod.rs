@@ -40,7 +40,8 @@ fn lacking(table: Table, head: &[u8], roots: &RootRing) -> String {
         && let Ok(version) = version.try_into().map(u32::from_be_bytes)
     {
         return format!(
-            "root_key: rows of {} are wrapped by version {version} of a key of Transit; set vault.transit_url, and let the              key's min_decryption_version admit it",
+            "root_key: rows of {} are wrapped by version {version} of a key of Transit; set vault.transit_url, and let the \
+             key's min_decryption_version admit it",
             table.name()
         );
     }

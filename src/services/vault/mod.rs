@@ -10,7 +10,7 @@ mod test;
 
 use std::sync::Arc;
 
-use entities::{AccountId, ApiKeyId, Timestamp, api_key};
+use entities::{AccountId, ApiKeyId, api_key};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -226,18 +226,14 @@ impl Services {
         Ok(Credential { environment: row.environment.clone(), api_key, secret, passphrase, settings })
     }
 
-    /// Whether secrets of the account stay sealed, since it was recovered of late.
-    fn demand_unsealed(&self, recovering_until: Option<Timestamp>) -> Result<(), Error> {
-        let recovering = recovering_until.is_some_and(|until| until > self.sources.now());
-        if recovering { Err(Error::SecretsSealed) } else { Ok(()) }
-    }
-
-    /// The same for whoever comes.
-    fn demand_unsealed_for(&self, visitor: &Visitor) -> Result<(), Error> {
-        self.demand_unsealed(match visitor {
+    /// Refuses what takes a secret while the account counts as recovered of late.
+    fn demand_unsealed(&self, visitor: &Visitor) -> Result<(), Error> {
+        let recovering_until = match visitor {
             Visitor::Person(caller) => caller.state.recovering_until,
             Visitor::Server(key) => key.recovering_until,
-        })
+        };
+        let recovering = recovering_until.is_some_and(|until| until > self.sources.now());
+        if recovering { Err(Error::SecretsSealed) } else { Ok(()) }
     }
 }
 

@@ -30,7 +30,7 @@ impl Services {
         origin: &Origin,
     ) -> Result<Revealed, Error> {
         visitor.demand(Scope::Decrypt)?;
-        self.demand_unsealed_for(visitor)?;
+        self.demand_unsealed(visitor)?;
         let owner = visitor.account();
         let row = self.api_key_of(self.db.reader(), owner, id).await?;
         let rate = self.config.limits.reveal_per_account;

@@ -38,7 +38,7 @@ impl Services {
         origin: &Origin,
     ) -> Result<Signed, Error> {
         visitor.demand(Scope::Sign)?;
-        self.demand_unsealed_for(visitor)?;
+        self.demand_unsealed(visitor)?;
         let row = self.api_key_of(self.db.reader(), visitor.account(), id).await?;
         if row.expires_at.is_some_and(|end| end <= self.sources.now()) {
             return Err(Error::CredentialExpired);
@@ -98,7 +98,7 @@ impl Services {
 }
 
 /// Whether a path means the same to everybody who reads it.
-pub(super) fn is_plain(path: &str) -> bool {
+fn is_plain(path: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@".contains(&byte);
     let lower = path.to_ascii_lowercase();
     path.starts_with('/')

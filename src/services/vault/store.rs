@@ -121,9 +121,12 @@ impl Services {
             .await?;
         match tested {
             Some(result) => Ok((row, Some(result))),
-            None if new.test => {
-                self.test_stored(&visitor, row, origin).await.map(|(row, result)| (row, Some(result)))
-            }
+            None if new.test => match self.test_stored(&visitor, row.clone(), origin).await {
+                Ok((row, result)) => Ok((row, Some(result))),
+                // It is stored all the same, and whoever repeats the request would find its name taken.
+                Err(Error::RateLimited(_) | Error::Overloaded | Error::Unavailable(_)) => Ok((row, None)),
+                Err(error) => Err(error),
+            },
             None => Ok((row, None)),
         }
     }
@@ -204,7 +207,7 @@ impl Services {
         if mistakes.is_empty()
             && let Err(report) = self.vault.network.base_url(connector, &credential)
         {
-            mistakes.push(Mistake::new("settings.base_url", report.advice));
+            mistakes.push(Mistake::new("settings.base_url", report.advice.trim_end_matches('.')));
         }
         if mistakes.is_empty() { Ok((connector, credential)) } else { Err(Error::InvalidFields(mistakes)) }
     }
