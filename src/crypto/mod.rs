@@ -3,6 +3,7 @@
 pub mod access_key;
 pub mod access_token;
 pub mod envelope;
+pub mod mac;
 pub mod opaque_token;
 pub mod password;
 pub mod record;

@@ -9,9 +9,9 @@ use entities::Timestamp;
 use reqwest::Client;
 use url::Url;
 
-use super::{About, Answer, Clock, Connector, Credential, Guard, Outcome, Report, Request, Stamp};
+use super::{About, Clock, Connector, Credential, Outcome, Report};
 use crate::clock::Sources;
-use crate::outbound;
+use crate::outbound::{self, Answer, Failure, Guard, Request};
 
 const CONNECT: Duration = Duration::from_secs(3);
 /// For a request and its whole answer.
@@ -126,6 +126,16 @@ impl Network {
     }
 }
 
+/// What a signature takes beside key and request. Each is used for one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    /// By the clock of the service.
+    pub now: Timestamp,
+    /// Greater than any before for this credential.
+    pub nonce: u64,
+    pub random: [u8; 16],
+}
+
 /// The way to one service for one credential.
 pub struct Link<'a> {
     client: &'a Client,
@@ -161,40 +171,17 @@ impl Link<'_> {
         const REDIRECT: &str =
             "The service answered with a redirect, which is not followed with a credential.";
         const LARGE: &str = "The service gave an answer far larger than expected.";
-        let exchange = async {
-            let mut built = self.client.request(request.method.clone(), self.url(&request)?);
-            for (name, value) in &request.headers {
-                built = built.header(name, value);
-            }
-            if !request.body.is_empty() {
-                built = built.body(request.body.clone());
-            }
-            let unreachable = |_| Report::new(Outcome::Network);
-            let mut answer = built.send().await.map_err(unreachable)?;
-            if answer.status().is_redirection() {
-                return Err(Report::new(Outcome::Unexpected).advising(REDIRECT));
-            }
-            let mut body = vec![];
-            while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-                if body.len() + chunk.len() > MAX_ANSWER {
-                    return Err(Report::new(Outcome::Unexpected).advising(LARGE));
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), body })
-        };
-        tokio::time::timeout(PATIENCE, exchange)
-            .await
-            .unwrap_or_else(|_| Err(Report::new(Outcome::Network).advising(SLOW)))
-    }
-
-    /// What is signed must be what is sent.
-    fn url(&self, request: &Request) -> Result<Url, Report> {
-        let unusable = || Report::new(Outcome::Unexpected);
-        let base = self.host();
-        let url = Url::parse(&format!("{base}{}", request.target())).map_err(|_| unusable())?;
-        let kept = url.path() == request.path && url.query().unwrap_or_default() == request.query;
-        if kept { Ok(url) } else { Err(unusable()) }
+        let sent = outbound::exchange(self.client, &self.base, &request, PATIENCE, MAX_ANSWER).await;
+        let answer = sent.map_err(|failure| match failure {
+            Failure::Timeout => Report::new(Outcome::Network).advising(SLOW),
+            Failure::TooLarge => Report::new(Outcome::Unexpected).advising(LARGE),
+            Failure::Unreachable => Report::new(Outcome::Network),
+            Failure::Status(_) | Failure::Malformed => Report::new(Outcome::Unexpected),
+        })?;
+        if (300..400).contains(&answer.status) {
+            return Err(Report::new(Outcome::Unexpected).advising(REDIRECT));
+        }
+        Ok(answer)
     }
 
     /// Learns the service's time when what is known of it is old, or `anew`. Answers whether it was learnt.

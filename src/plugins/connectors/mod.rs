@@ -16,14 +16,12 @@ mod generic;
 mod generic_bearer;
 mod generic_hmac;
 mod github;
-mod guard;
 mod kraken;
 mod kucoin;
 mod link;
 mod okx;
 mod openai;
 mod report;
-mod request;
 #[cfg(test)]
 mod samples;
 mod signing;
@@ -38,10 +36,9 @@ use url::Url;
 
 use crate::secret::Secret;
 
-pub use guard::Guard;
-pub use link::{Link, NONCES, Network, Tested};
+pub use crate::outbound::{Answer, Guard, Request};
+pub use link::{Link, NONCES, Network, Stamp, Tested};
 pub use report::{IpRestriction, Outcome, Permissions, Report, Tri};
-pub use request::{Answer, Request, Stamp};
 
 /// All connectors, in the order of the list that people choose from.
 pub static ALL: &[&dyn Connector] = &[

@@ -1,6 +1,5 @@
 //! What signatures are made of.
 
-use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
@@ -14,21 +13,7 @@ use zeroize::Zeroizing;
 
 use super::Unsignable;
 
-pub fn hmac_sha1(key: &[u8], message: &[u8]) -> Vec<u8> {
-    mac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key, message)
-}
-
-pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
-    mac(hmac::HMAC_SHA256, key, message)
-}
-
-pub fn hmac_sha512(key: &[u8], message: &[u8]) -> Vec<u8> {
-    mac(hmac::HMAC_SHA512, key, message)
-}
-
-fn mac(algorithm: hmac::Algorithm, key: &[u8], message: &[u8]) -> Vec<u8> {
-    hmac::sign(&hmac::Key::new(algorithm, key), message).as_ref().to_vec()
-}
+pub use crate::crypto::mac::{hmac_sha1, hmac_sha256, hmac_sha512};
 
 pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)

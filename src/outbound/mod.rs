@@ -1,9 +1,16 @@
 //! Requests to other servers. Each is bounded in time and its answer in size; no redirect is followed, because it could
 //! lead anywhere. Proxies that the environment names (`HTTPS_PROXY`, `NO_PROXY`) are used.
 
+mod guard;
+mod request;
+
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, StatusCode};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use url::Url;
+
+pub use guard::{Guard, Refused};
+pub use request::{Answer, Request};
 
 /// Why there is no answer to work with. Says nothing of what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,18 +55,48 @@ pub async fn fetch(
     max_bytes: usize,
 ) -> Result<Vec<u8>, Failure> {
     let exchange = async {
-        let mut answer = request.send().await?;
+        let answer = request.send().await?;
         if answer.status() != StatusCode::OK {
             return Err(Failure::Status(answer.status()));
         }
-        let mut body = vec![];
-        while let Some(chunk) = answer.chunk().await? {
-            if body.len() + chunk.len() > max_bytes {
-                return Err(Failure::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        read(answer, max_bytes).await
     };
     tokio::time::timeout(patience, exchange).await.unwrap_or(Err(Failure::Timeout))
+}
+
+/// Sends a request below `base`, whose own path does not count, and reads the answer to its end, whatever its status.
+pub async fn exchange(
+    client: &Client,
+    base: &Url,
+    request: &Request,
+    patience: Duration,
+    max_bytes: usize,
+) -> Result<Answer, Failure> {
+    let url = request.url(base).ok_or(Failure::Malformed)?;
+    let exchange = async {
+        let mut built = client.request(request.method.clone(), url);
+        for (name, value) in &request.headers {
+            built = built.header(name, value);
+        }
+        if !request.body.is_empty() {
+            built = built.body(request.body.clone());
+        }
+        let answer = built.send().await?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        // A redirect is not followed, and nobody cares for its text.
+        let body = if (300..400).contains(&status) { vec![] } else { read(answer, max_bytes).await? };
+        Ok(Answer { status, headers, body })
+    };
+    tokio::time::timeout(patience, exchange).await.unwrap_or(Err(Failure::Timeout))
+}
+
+async fn read(mut answer: Response, max_bytes: usize) -> Result<Vec<u8>, Failure> {
+    let mut body = vec![];
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > max_bytes {
+            return Err(Failure::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }

@@ -1,9 +1,9 @@
-//! Requests as connectors build and sign them, and the answers.
+//! Requests as plugins build and sign them, and the answers.
 
-use entities::Timestamp;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use url::Url;
 
 /// A request below the base URL. What is signed is what is sent, so path and query are kept as they go over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,21 +65,18 @@ impl Request {
         self.query.split('&').any(|pair| pair.split('=').next() == Some(name))
     }
 
+    /// Where it goes. What was signed must be what is sent, so a path or query that would be written otherwise is nothing.
+    pub(super) fn url(&self, base: &Url) -> Option<Url> {
+        let url = Url::parse(&format!("{}{}", base.origin().ascii_serialization(), self.target())).ok()?;
+        let kept = url.path() == self.path && url.query().unwrap_or_default() == self.query;
+        kept.then_some(url)
+    }
+
     /// Path and query as in the first line of the request.
     #[must_use]
     pub fn target(&self) -> String {
         if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
     }
-}
-
-/// What a signature takes beside key and request. Each is used for one request.
-#[derive(Debug, Clone, Copy)]
-pub struct Stamp {
-    /// By the clock of the service.
-    pub now: Timestamp,
-    /// Greater than any before for this credential.
-    pub nonce: u64,
-    pub random: [u8; 16],
 }
 
 /// An answer of any status.
