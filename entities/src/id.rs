@@ -70,4 +70,12 @@ ids! {
     ApiKeyId,
     /// A key of a server that acts for an account.
     AccessKeyId,
+    /// One identity check.
+    KycVerificationId,
+    /// One step of an identity check.
+    KycChangeId,
+    /// A webhook of a provider of identity checks.
+    KycEventId,
+    /// The key of a person's events.
+    KycPersonKeyId,
 }

@@ -7,6 +7,10 @@ pub mod audit_event;
 pub mod email_change;
 pub mod email_verification;
 pub mod id;
+pub mod kyc_change;
+pub mod kyc_event;
+pub mod kyc_person_key;
+pub mod kyc_verification;
 pub mod mfa_ticket;
 pub mod outbox_message;
 pub mod passkey;
@@ -22,8 +26,8 @@ pub mod totp_authenticator;
 pub mod webauthn_challenge;
 
 pub use id::{
-    AccessKeyId, AccountId, ApiKeyId, AuditEventId, EmailChangeId, EmailVerificationId, MfaTicketId,
-    OutboxMessageId, PasskeyId, PasswordResetId, RecoveryCodeId, RememberedDeviceId, ServerKeyId, SessionId,
-    TotpAuthenticatorId, WebauthnChallengeId,
+    AccessKeyId, AccountId, ApiKeyId, AuditEventId, EmailChangeId, EmailVerificationId, KycChangeId,
+    KycEventId, KycPersonKeyId, KycVerificationId, MfaTicketId, OutboxMessageId, PasskeyId, PasswordResetId,
+    RecoveryCodeId, RememberedDeviceId, ServerKeyId, SessionId, TotpAuthenticatorId, WebauthnChallengeId,
 };
 pub use timestamp::Timestamp;

@@ -28,6 +28,8 @@ pub struct Model {
     /// Authentication methods (RFC 8176), separated by spaces.
     pub amr: String,
     pub auth_time: Timestamp,
+    /// How well it was known who the person is when the session was opened or refreshed last.
+    pub ial: i16,
     pub ip: Option<String>,
     pub user_agent: Option<String>,
 }
@@ -56,6 +58,9 @@ pub enum RevocationReason {
     /// The account is to be deleted.
     #[sea_orm(string_value = "account_deleted")]
     AccountDeleted,
+    /// By somebody who may do so for others.
+    #[sea_orm(string_value = "ended_by_operator")]
+    EndedByOperator,
 }
 
 impl RevocationReason {

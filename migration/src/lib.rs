@@ -8,6 +8,7 @@ mod m0001_accounts;
 mod m0002_assurance;
 mod m0003_vault;
 mod m0004_root_keys;
+mod m0005_kyc;
 
 pub struct Migrator;
 
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_assurance::Migration),
             Box::new(m0003_vault::Migration),
             Box::new(m0004_root_keys::Migration),
+            Box::new(m0005_kyc::Migration),
         ]
     }
 }

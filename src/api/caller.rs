@@ -4,6 +4,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use entities::account::Role;
 use poem::http::header::AUTHORIZATION;
 use poem::{FromRequest, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
@@ -72,6 +73,18 @@ pub struct Recent(pub Caller);
 /// Somebody who has signed in of late with two factors: for keys that act without anybody being there.
 pub struct KeyMaker(pub Caller);
 
+/// Somebody who may decide identity checks, signed in with two factors.
+pub struct Reviewer(pub Caller);
+
+/// Somebody who may look after accounts, signed in with two factors.
+pub struct Operator(pub Caller);
+
+/// The same, who has shown to be there of late: for what changes something.
+pub struct RecentReviewer(pub Caller);
+
+/// The same, who has shown to be there of late: for what changes something.
+pub struct RecentOperator(pub Caller);
+
 /// Somebody signed in, or a server with an access key of theirs.
 pub struct Guest(pub Visitor);
 
@@ -110,6 +123,10 @@ macro_rules! signed_in {
 signed_in!(Bearer, |_| Requirement::SIGNED_IN);
 signed_in!(Recent, Services::recent);
 signed_in!(KeyMaker, Services::key_maker);
+signed_in!(Reviewer, |_| Requirement::of_role(Role::Reviewer));
+signed_in!(Operator, |_| Requirement::of_role(Role::Operator));
+signed_in!(RecentReviewer, |services| services.recent().and(Requirement::of_role(Role::Reviewer)));
+signed_in!(RecentOperator, |services| services.recent().and(Requirement::of_role(Role::Operator)));
 
 macro_rules! guests {
     ($name:ident, $demand:expr) => {
@@ -134,6 +151,8 @@ macro_rules! guests {
                 let services = services(request)?;
                 if let Some(key) = bearer(request)?.filter(|token| AccessKey::is_meant(token)) {
                     let caller = services.authenticate_key(key).await.map_err(Fault::Service)?;
+                    // There is nobody to sign in; who the owner is counts all the same.
+                    services.permit_key(&caller, &configured(request)).map_err(Fault::Service)?;
                     return Ok(Self(Visitor::Server(caller)));
                 }
                 Ok(Self(Visitor::Person(permitted(request, $demand).await?)))
@@ -174,10 +193,15 @@ impl<'a> ApiExtractor<'a> for OptionalBearer {
 async fn permitted(request: &Request, demand: fn(&Services) -> Requirement) -> Result<Caller> {
     let caller = caller(request).await?.ok_or(Fault::MissingToken)?;
     let services = services(request)?;
-    let configured = request.data::<Arc<Demands>>().and_then(|demands| demands.of(request));
-    let demand = demand(services).and(configured.unwrap_or_default());
+    let demand = demand(services).and(configured(request));
     services.permit(&caller, &demand).map_err(Fault::Service)?;
     Ok(caller)
+}
+
+/// What the operator's settings demand of this operation.
+fn configured(request: &Request) -> Requirement {
+    let demands = request.data::<Arc<Demands>>();
+    demands.and_then(|demands| demands.of(request)).unwrap_or_default()
 }
 
 async fn caller(request: &Request) -> Result<Option<Caller>> {

@@ -59,6 +59,8 @@ codes! {
     InvalidToken, UNAUTHORIZED, "Invalid access token";
     /// Signed in, but at too low a level or too long ago; `acr_values` and `max_age` say what is missing (RFC 9470)
     InsufficientUserAuthentication, UNAUTHORIZED, "Insufficient user authentication";
+    /// The webhook is not signed by a provider that is set up here, or too long ago
+    InvalidWebhook, UNAUTHORIZED, "Invalid webhook";
     /// The ticket is unknown, expired or used, or five wrong answers were given with it
     InvalidMfaTicket, UNAUTHORIZED, "Invalid MFA ticket";
     /// The address or the password is wrong
@@ -79,6 +81,10 @@ codes! {
     PasskeyRefused, FORBIDDEN, "Passkey refused";
     /// The access key was not made for this; `required_scope` says for what it must be
     InsufficientScope, FORBIDDEN, "Insufficient scope";
+    /// The account may not do this for others; `required_role` says what it must be
+    InsufficientRole, FORBIDDEN, "Insufficient role";
+    /// Reviewers and operators don't decide about themselves
+    OwnCase, FORBIDDEN, "Own case";
     /// The account was recovered recently, so that its secrets stay sealed for a while
     SecretsSealed, FORBIDDEN, "Secrets sealed";
     /// The owner has not allowed requests like this to be signed
@@ -93,6 +99,12 @@ codes! {
     SigningUnsupported, CONFLICT, "Signing unsupported";
     /// The credential is past the end that its owner set
     CredentialExpired, CONFLICT, "Credential expired";
+    /// The verification is decided, expired or cancelled
+    VerificationClosed, CONFLICT, "Verification closed";
+    /// The `Idempotency-Key` was sent before, with another request
+    IdempotencyKeyReused, CONFLICT, "Idempotency key reused";
+    /// A request with this `Idempotency-Key` is under way; see `Retry-After`
+    RequestInProgress, CONFLICT, "Request in progress";
     /// The account has no second factor yet
     SecondFactorMissing, CONFLICT, "Second factor missing";
     /// The server is set up with an IP address as its `public_url`, to which no passkey can be bound
@@ -113,6 +125,10 @@ codes! {
     CredentialUnreadable, INTERNAL_SERVER_ERROR, "Credential unreadable";
     /// A mistake of the server
     InternalError, INTERNAL_SERVER_ERROR, "Internal error";
+    /// A provider of identity checks refused, or gave an answer that makes no sense
+    ProviderFailed, BAD_GATEWAY, "Provider failed";
+    /// A provider of identity checks does not answer; see `Retry-After`
+    ProviderUnavailable, SERVICE_UNAVAILABLE, "Provider unavailable";
     /// The server has more work than it can queue; see `Retry-After`
     Overloaded, SERVICE_UNAVAILABLE, "Overloaded";
     /// The database does not answer; see `Retry-After`
@@ -150,6 +166,12 @@ pub struct Problem {
     /// The scope that an access key must have, when it lacks it
     #[oai(skip_serializing_if_is_none)]
     pub required_scope: Option<String>,
+    /// What the account must be, when it is not: `reviewer` or `operator`
+    #[oai(skip_serializing_if_is_none)]
+    pub required_role: Option<String>,
+    /// Where a person has their identity verified, when that helps
+    #[oai(skip_serializing_if_is_none)]
+    pub verification_url: Option<String>,
     /// Where a signed-in person proves more, when that helps
     #[oai(skip_serializing_if_is_none)]
     pub step_up_url: Option<String>,
@@ -165,6 +187,8 @@ impl Example for Problem {
 pub const RESEND_URL: &str = "/auth/resend-verification";
 /// Path of the operation by which a signed-in person proves more.
 const STEP_UP_URL: &str = "/auth/step-up";
+/// Path of the operation that begins an identity check.
+const VERIFICATION_URL: &str = "/api/kyc/verifications";
 
 /// Why a request is not answered as asked.
 #[derive(Debug)]
@@ -216,6 +240,7 @@ impl Fault {
                 Error::AccountDisabled => Code::AccountDisabled,
                 Error::InvalidAccessToken => Code::InvalidToken,
                 Error::InsufficientAuthentication(_) => Code::InsufficientUserAuthentication,
+                Error::InsufficientRole(_) => Code::InsufficientRole,
                 Error::InvalidTicket => Code::InvalidMfaTicket,
                 Error::WrongCode => Code::WrongCode,
                 Error::PasskeyRefused => Code::PasskeyRefused,
@@ -225,6 +250,13 @@ impl Fault {
                 Error::LimitReached => Code::LimitReached,
                 Error::InvalidFields(_) => Code::ValidationFailed,
                 Error::NameTaken => Code::NameTaken,
+                Error::InvalidWebhook => Code::InvalidWebhook,
+                Error::OwnCase => Code::OwnCase,
+                Error::VerificationClosed => Code::VerificationClosed,
+                Error::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+                Error::InProgress => Code::RequestInProgress,
+                Error::ProviderFailed => Code::ProviderFailed,
+                Error::ProviderUnavailable(_) => Code::ProviderUnavailable,
                 Error::InsufficientScope(_) => Code::InsufficientScope,
                 Error::SecretsSealed => Code::SecretsSealed,
                 Error::SigningUnsupported => Code::SigningUnsupported,
@@ -256,6 +288,9 @@ impl Fault {
         if let Self::Service(services::Error::InsufficientScope(scope)) = self {
             return Problem { required_scope: Some(<&str>::from(scope).to_owned()), ..problem };
         }
+        if let Self::Service(services::Error::InsufficientRole(role)) = self {
+            return Problem { required_role: Some(role.name().to_owned()), ..problem };
+        }
         let Self::Service(services::Error::InsufficientAuthentication(missing)) = self else {
             return problem;
         };
@@ -264,6 +299,7 @@ impl Fault {
             acr_values: missing.acr_values(),
             max_age: missing.max_age,
             step_up_url: missing.can_step_up().then(|| STEP_UP_URL.to_owned()),
+            verification_url: missing.can_verify().then(|| VERIFICATION_URL.to_owned()),
             ..problem
         }
     }
@@ -289,6 +325,8 @@ impl Fault {
         match self {
             Self::Service(services::Error::RateLimited(wait)) => Some(whole_seconds(*wait)),
             Self::Service(services::Error::Overloaded) => Some(1),
+            Self::Service(services::Error::InProgress) => Some(1),
+            Self::Service(services::Error::ProviderUnavailable(wait)) => Some(whole_seconds(*wait)),
             Self::Service(services::Error::Unavailable(_)) => Some(2),
             _ => None,
         }
@@ -372,6 +410,18 @@ impl Code {
             }
             Self::SecondFactorMissing => "Add a second factor first.",
             Self::InsufficientScope => "This access key was not made for this. Use one that has the scope.",
+            Self::InsufficientRole => "This account may not do this. An operator can give it the role.",
+            Self::InvalidWebhook => "This is not a webhook of a provider that is set up here.",
+            Self::OwnCase => "Nobody decides about themselves. Leave it to somebody else.",
+            Self::VerificationClosed => "This verification is at its end. Begin another one.",
+            Self::IdempotencyKeyReused => {
+                "This Idempotency-Key was sent with another request. Use a new key for a new request."
+            }
+            Self::RequestInProgress => "The same request is under way. Repeat it in a moment.",
+            Self::ProviderFailed => {
+                "The provider did not do what it was asked. Try again, or another provider; the operator finds the reason in the log."
+            }
+            Self::ProviderUnavailable => "The provider does not answer now. Repeat the request later.",
             Self::SecretsSealed => {
                 "The account was recovered recently, so its stored secrets stay sealed for a while. Try again later."
             }
@@ -429,6 +479,8 @@ impl Code {
             acr_values: None,
             max_age: None,
             required_scope: None,
+            required_role: None,
+            verification_url: None,
             step_up_url: None,
         }
     }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::plugins::kyc::{Check, Settings};
 pub use crate::secret::Secret;
 use crate::services::policy::Requirement;
 pub use load::{ConfigErrors, load};
@@ -61,6 +62,7 @@ pub struct Config {
     pub assurance: Assurance,
     pub passkeys: Passkeys,
     pub vault: Vault,
+    pub kyc: Kyc,
     pub limits: Limits,
     pub http: Http,
     pub retention: Retention,
@@ -209,6 +211,53 @@ pub struct Vault {
     pub transit_key: String,
 }
 
+/// Identity checks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kyc {
+    /// True adds a provider inside the server, where people approve or decline themselves. Never for production. Default
+    /// false.
+    pub demo: bool,
+    /// Vendors by name, each with what it needs (`docs/kyc.md`). Default none.
+    pub providers: BTreeMap<String, Settings>,
+    /// What an approval is worth: the best of those that fit counts. Default: any approval gives `ial` 1 for 365 days.
+    pub grants: Vec<Grant>,
+    /// Countries (ISO 3166-1 alpha-2) in which verifications are offered, for clients to show. Default none named.
+    pub countries: Vec<String>,
+    /// Seconds until a verification that is not decided is given up. Default 604800 (7 days).
+    pub verification_seconds: u64,
+    /// First wait, in seconds, until a vendor is asked about a verification that went quiet; it doubles up to a day. Default
+    /// 3600.
+    pub poll_seconds: u64,
+    /// Days that webhooks are kept, sealed. Default 30.
+    pub events_days: u32,
+    /// True demands that a second reviewer agrees before a decision counts. Default false.
+    pub two_reviewers: bool,
+}
+
+/// What an approval is worth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// Name of the provider, or `*`.
+    #[serde(default = "any")]
+    pub provider: String,
+    /// The level that was offered, or `*`.
+    #[serde(default = "any")]
+    pub level: String,
+    /// What the vendor must have found in order, such as `document` and `face`.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+    /// 0, 1 or 2.
+    pub ial: i16,
+    /// Days from the approval on.
+    pub valid_days: u32,
+}
+
+fn any() -> String {
+    "*".into()
+}
+
 /// How often a thing may be done. A rate is `count/seconds`: so many at once, given back evenly over that time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
@@ -257,6 +306,8 @@ pub struct Limits {
     pub reveal_per_account: Rate,
     /// Requests signed per credential. Default `600/60`.
     pub sign_per_key: Rate,
+    /// Verifications begun per account. Default `10/86400`.
+    pub verification_per_account: Rate,
     /// Exports per account. Default `5/3600`.
     pub export_per_account: Rate,
 }
@@ -348,6 +399,7 @@ impl Default for Config {
             assurance: Assurance::default(),
             passkeys: Passkeys::default(),
             vault: Vault::default(),
+            kyc: Kyc::default(),
             limits: Limits::default(),
             http: Http::default(),
             retention: Retention::default(),
@@ -415,6 +467,21 @@ impl Default for Vault {
     }
 }
 
+impl Default for Kyc {
+    fn default() -> Self {
+        Self {
+            demo: false,
+            providers: BTreeMap::new(),
+            grants: vec![Grant { provider: any(), level: any(), checks: vec![], ial: 1, valid_days: 365 }],
+            countries: vec![],
+            verification_seconds: 604_800,
+            poll_seconds: 3600,
+            events_days: 30,
+            two_reviewers: false,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         let rate = |count, seconds| Rate { count, seconds };
@@ -441,6 +508,7 @@ impl Default for Limits {
             connection_test_per_host: rate(120, 60),
             reveal_per_account: rate(30, 3600),
             sign_per_key: rate(600, 60),
+            verification_per_account: rate(10, 86_400),
             export_per_account: rate(5, 3600),
         }
     }

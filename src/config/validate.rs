@@ -3,7 +3,12 @@
 use url::{Host, Url};
 
 use super::{Config, Tokens, within};
-use crate::plugins::connectors;
+use crate::plugins::{connectors, kyc};
+
+fn is_word(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(plain)
+}
 
 impl Config {
     /// Every mistake, one line each; none when the settings can be used.
@@ -194,6 +199,7 @@ impl Config {
             );
         }
 
+        self.validate_kyc(&mut demand);
         self.validate_passkeys(&mut demand);
 
         demand(
@@ -242,6 +248,60 @@ impl Config {
             "retention.audit_days: expected 30 to 36500",
         );
         errors
+    }
+
+    fn validate_kyc(&self, demand: &mut impl FnMut(bool, &str)) {
+        let kyc = &self.kyc;
+        for (name, settings) in &kyc.providers {
+            let Some(provider) = kyc::find(name).filter(|found| found.about().name != kyc::DEMO) else {
+                demand(false, &format!("kyc.providers.{name}: there is no such provider"));
+                continue;
+            };
+            let about = provider.about();
+            let unsigned = (about.signature.is_empty()).then_some("webhook_tokens");
+            for need in about.needs.iter().copied().chain(unsigned) {
+                demand(settings.has(need), &format!("kyc.providers.{name}.{need}: missing"));
+            }
+            demand(
+                !about.starts || !settings.levels.is_empty(),
+                &format!("kyc.providers.{name}.levels: expected a level at least, such as full = \"…\""),
+            );
+            demand(
+                settings.levels.keys().all(|level| is_word(level)),
+                &format!("kyc.providers.{name}.levels: names are of lower-case letters, digits, - and _"),
+            );
+            for (secrets, setting) in
+                [(&settings.webhook_secrets, "webhook_secrets"), (&settings.webhook_tokens, "webhook_tokens")]
+            {
+                demand(
+                    secrets.len() <= 2 && secrets.iter().all(|secret| secret.expose().len() >= 8),
+                    &format!("kyc.providers.{name}.{setting}: expected one or two of 8 characters at least"),
+                );
+            }
+            for line in provider.check(settings) {
+                demand(false, &format!("kyc.providers.{name}.{line}"));
+            }
+        }
+        for grant in &kyc.grants {
+            demand((0..=2).contains(&grant.ial), "kyc.grants: ial is 0, 1 or 2");
+            demand((1..=36_500).contains(&grant.valid_days), "kyc.grants: valid_days: expected 1 to 36500");
+            demand(
+                grant.provider == "*" || kyc::find(&grant.provider).is_some(),
+                &format!("kyc.grants: {}: there is no such provider", grant.provider),
+            );
+        }
+        let is_country =
+            |code: &String| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+        demand(
+            kyc.countries.len() <= 300 && kyc.countries.iter().all(is_country),
+            "kyc.countries: expected codes such as DE (ISO 3166-1 alpha-2)",
+        );
+        demand(
+            (600..=7_776_000).contains(&kyc.verification_seconds),
+            "kyc.verification_seconds: expected 600 to 7776000 (90 days)",
+        );
+        demand((60..=86_400).contains(&kyc.poll_seconds), "kyc.poll_seconds: expected 60 to 86400");
+        demand((1..=3650).contains(&kyc.events_days), "kyc.events_days: expected 1 to 3650");
     }
 
     fn validate_passkeys(&self, demand: &mut impl FnMut(bool, &str)) {

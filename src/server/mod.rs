@@ -140,11 +140,16 @@ fn background(
     tasks.spawn(async move { outbox.deliver_mail(transport, token).await });
     let (reaper, token) = (Arc::clone(services), stop.clone());
     tasks.spawn(async move { reaper.reap_regularly(token).await });
+    let (inbox, token) = (Arc::clone(services), stop.clone());
+    tasks.spawn(async move { inbox.work_on_kyc(token).await });
+    let (kyc, token) = (Arc::clone(services), stop.clone());
+    tasks.spawn(async move { kyc.watch_kyc(token).await });
     let (node, token) = (Arc::clone(services), stop.clone());
     tasks.spawn(async move {
         loop {
             node.keys.reload(&node.db, node.sources.now()).await;
             node.count_mail().await;
+            node.count_kyc().await;
             if token.run_until_cancelled(tokio::time::sleep(node.keys.reload_every())).await.is_none() {
                 return;
             }

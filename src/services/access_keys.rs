@@ -42,6 +42,8 @@ pub struct AccessKeyCaller {
     pub account: AccountId,
     pub scopes: Vec<Scope>,
     pub recovering_until: Option<Timestamp>,
+    /// How well it is known who the owner is.
+    pub ial: i16,
 }
 
 impl Services {
@@ -174,6 +176,7 @@ impl Services {
             account: row.account_id,
             scopes: row.scopes.split(' ').filter_map(|name| name.parse().ok()).collect(),
             recovering_until: account.recovering_until,
+            ial: account.ial_at(now),
         })
     }
 }

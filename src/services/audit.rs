@@ -91,6 +91,12 @@ pub enum Action {
     ApiKeyUnreadable,
     AccessKeyAdded,
     AccessKeyRevoked,
+    VerificationStarted,
+    /// A step of an identity check, by its provider, the person, a reviewer or time.
+    VerificationChanged,
+    /// A reviewer wants a decision, to which another one must agree.
+    VerificationProposed,
+    RoleChanged,
 }
 
 impl Action {
@@ -158,6 +164,10 @@ impl Action {
             Self::ApiKeyUnreadable => "api_key.unreadable",
             Self::AccessKeyAdded => "access_key.added",
             Self::AccessKeyRevoked => "access_key.revoked",
+            Self::VerificationStarted => "verification.started",
+            Self::VerificationChanged => "verification.changed",
+            Self::VerificationProposed => "verification.proposed",
+            Self::RoleChanged => "account.role_changed",
         }
     }
 }
@@ -169,6 +179,8 @@ pub enum Actor<'a> {
     Anonymous(&'a Origin),
     /// The account itself.
     Account(&'a Origin),
+    /// A reviewer or an operator, over HTTP; the detail says who.
+    Staff(&'a Origin),
     /// This server by itself.
     Server,
     /// Somebody at the command line.
@@ -213,6 +225,7 @@ impl Services {
         let (actor, origin) = match event.actor {
             Actor::Anonymous(origin) => ("anonymous", Some(origin)),
             Actor::Account(origin) => ("account", Some(origin)),
+            Actor::Staff(origin) => ("staff", Some(origin)),
             Actor::Server => ("server", None),
             Actor::Operator => ("operator", None),
         };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use entities::account::Role;
 use sea_orm::DbErr;
 
 use super::access_keys::Scope;
@@ -29,6 +30,30 @@ pub enum Error {
     /// Signed in, but not well enough, or too long ago, for what was asked.
     #[error("insufficient user authentication")]
     InsufficientAuthentication(Shortfall),
+    /// Nobody decides about themselves.
+    #[error("this is the caller's own case")]
+    OwnCase,
+    /// A webhook that no provider of ours has sent, as far as can be told.
+    #[error("not a webhook of a provider")]
+    InvalidWebhook,
+    /// The verification has been decided, has expired or was cancelled.
+    #[error("the verification is closed")]
+    VerificationClosed,
+    /// The key was sent before, with another request.
+    #[error("the idempotency key was used for something else")]
+    IdempotencyKeyReused,
+    /// The same request is being worked on.
+    #[error("the same request is under way")]
+    InProgress,
+    /// A provider of identity checks refused, or answered what makes no sense.
+    #[error("the provider failed")]
+    ProviderFailed,
+    /// A provider of identity checks does not answer; try again after this time.
+    #[error("the provider does not answer")]
+    ProviderUnavailable(Duration),
+    /// The account may not do this for others.
+    #[error("the account lacks a role")]
+    InsufficientRole(Role),
     /// Unknown, expired or used, or five wrong answers were given with it.
     #[error("invalid mfa ticket")]
     InvalidTicket,

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod email_changes;
 pub mod email_verifications;
 mod error;
+pub mod kyc;
 pub mod limits;
 mod links;
 pub mod mfa;
@@ -52,6 +53,7 @@ pub struct Services {
     challenges: Sealer,
     breaches: Option<Arc<passwords::Breaches>>,
     vault: Arc<vault::Vault>,
+    pub kyc: Arc<kyc::Kyc>,
     sessions: Arc<Batcher<entities::SessionId, Option<Arc<sessions::State>>>>,
     refreshes: Arc<Batcher<sessions::Renewal, Option<sessions::Renewed>>>,
 }
@@ -80,6 +82,7 @@ impl Services {
     pub async fn start(config: Arc<Config>, db: Db, sources: Sources) -> Result<Self, String> {
         let roots = RootRing::obtain(&config, sources.entropy).map_err(|error| error.to_string())?;
         let vault = vault::Vault::open(&config, &roots, &sources).await?;
+        let kyc = kyc::Kyc::open(&config, &roots, &sources)?;
         root_keys::demand_all(&db, &roots, &*vault.roots, sources.entropy).await?;
         let hasher = Hasher::start(&hashing_params(&config), sources.entropy)?;
         let keys = signing_keys::Keyring::open(&config, &db, &sources, &roots).await?;
@@ -104,6 +107,7 @@ impl Services {
             challenges,
             breaches,
             vault,
+            kyc,
             sessions,
             refreshes,
         })

@@ -4,8 +4,10 @@
 use std::fmt;
 
 use entities::Timestamp;
+use entities::account::Role;
 use serde::{Deserialize, Serialize};
 
+use super::access_keys::AccessKeyCaller;
 use super::sessions::Caller;
 use super::{Error, Services};
 
@@ -27,16 +29,25 @@ pub struct Requirement {
     /// The account's best level: two factors as soon as it has a second one.
     #[serde(skip)]
     pub best: bool,
+    /// What the account must be allowed to do for others.
+    #[serde(skip)]
+    pub role: Role,
 }
 
 impl Requirement {
     /// Whoever is signed in.
-    pub const SIGNED_IN: Self = Self { aal: AAL1, max_age: None, ial: 0, best: false };
+    pub const SIGNED_IN: Self = Self { aal: AAL1, max_age: None, ial: 0, best: false, role: Role::User };
 
     /// For changes to what an account is protected by.
     #[must_use]
     pub fn recent(max_age: u64) -> Self {
-        Self { aal: AAL1, max_age: Some(max_age), ial: 0, best: true }
+        Self { max_age: Some(max_age), best: true, ..Self::SIGNED_IN }
+    }
+
+    /// For what concerns other people's accounts: two factors, always.
+    #[must_use]
+    pub fn of_role(role: Role) -> Self {
+        Self { aal: AAL2, role, ..Self::SIGNED_IN }
     }
 
     /// Both demands in one.
@@ -47,6 +58,7 @@ impl Requirement {
             max_age: [self.max_age, other.max_age].into_iter().flatten().min(),
             ial: self.ial.max(other.ial),
             best: self.best || other.best,
+            role: self.role.max(other.role),
         }
     }
 }
@@ -58,7 +70,10 @@ pub struct Standing {
     pub aal: i16,
     /// Whether a second factor was proved, whatever it counts for.
     pub two_factors: bool,
+    /// What the access token states, as far as it still holds.
     pub ial: i16,
+    /// What the next token would state.
+    pub known_ial: i16,
     pub auth_time: Timestamp,
     /// Whether the account has a second factor.
     pub second_factor: bool,
@@ -83,6 +98,7 @@ impl Standing {
             }),
             second_factor: self.second_factor,
             recovering: self.recovering,
+            verified: self.known_ial >= demand.ial,
         };
         if shortfall.is_nothing() { Ok(()) } else { Err(shortfall) }
     }
@@ -97,13 +113,35 @@ pub struct Shortfall {
     pub max_age: Option<u64>,
     second_factor: bool,
     recovering: bool,
+    /// The identity is known well enough; only the token doesn't say so yet.
+    verified: bool,
 }
 
 impl Shortfall {
     /// The account has a second factor, and nothing less will do.
     #[must_use]
     pub fn second_factor() -> Self {
-        Self { aal: Some(AAL2), ial: None, max_age: None, second_factor: true, recovering: false }
+        Self {
+            aal: Some(AAL2),
+            ial: None,
+            max_age: None,
+            second_factor: true,
+            recovering: false,
+            verified: false,
+        }
+    }
+
+    /// The person is not known well enough.
+    #[must_use]
+    pub fn identity(ial: i16) -> Self {
+        Self {
+            aal: None,
+            ial: Some(ial),
+            max_age: None,
+            second_factor: false,
+            recovering: false,
+            verified: false,
+        }
     }
 
     fn is_nothing(&self) -> bool {
@@ -119,6 +157,12 @@ impl Shortfall {
             (Some(aal), Some(ial)) => Some(format!("{aal}+{ial}")),
             (aal, ial) => aal.or(ial),
         }
+    }
+
+    /// Whether a verification is needed, and would help.
+    #[must_use]
+    pub fn can_verify(&self) -> bool {
+        self.ial.is_some() && !self.verified
     }
 
     /// Whether proving more can help: not without a second factor, nor while a recovery caps the level.
@@ -147,6 +191,13 @@ impl fmt::Display for Shortfall {
             (None, None) => {}
         }
         match self.ial {
+            Some(_) if self.verified => {
+                let space = if self.aal.is_some() || self.max_age.is_some() { " " } else { "" };
+                write!(
+                    f,
+                    "{space}The identity has been verified: refresh the session, so that its token says so."
+                )
+            }
             Some(_) if self.aal.is_some() || self.max_age.is_some() => {
                 f.write_str(" A verified identity is needed as well.")
             }
@@ -160,7 +211,19 @@ impl Services {
     /// The one place where it is decided whether a caller may go on.
     pub fn permit(&self, caller: &Caller, demand: &Requirement) -> Result<(), Error> {
         let now = self.sources.now();
+        if caller.state.role < demand.role {
+            return Err(Error::InsufficientRole(demand.role));
+        }
         caller.standing(now).meet(demand, now).map_err(Error::InsufficientAuthentication)
+    }
+
+    /// The same for a server, of whose owner only the identity is known.
+    pub fn permit_key(&self, key: &AccessKeyCaller, demand: &Requirement) -> Result<(), Error> {
+        if key.ial >= demand.ial {
+            Ok(())
+        } else {
+            Err(Error::InsufficientAuthentication(Shortfall::identity(demand.ial)))
+        }
     }
 
     /// The demand of routes that change what an account is protected by.
@@ -181,6 +244,7 @@ mod tests {
             aal: AAL1,
             two_factors: false,
             ial: 0,
+            known_ial: 0,
             auth_time: NOW,
             second_factor: false,
             recovering: false,
@@ -260,9 +324,9 @@ mod tests {
 
     #[test]
     fn two_demands_in_one_ask_for_the_more_of_each() {
-        let one = Requirement { aal: 1, max_age: Some(60), ial: 2, best: false };
-        let other = Requirement { aal: 2, max_age: Some(600), ial: 0, best: true };
-        let both = Requirement { aal: 2, max_age: Some(60), ial: 2, best: true };
+        let one = Requirement { aal: 1, max_age: Some(60), ial: 2, best: false, role: Role::Reviewer };
+        let other = Requirement { aal: 2, max_age: Some(600), ial: 0, best: true, role: Role::User };
+        let both = Requirement { aal: 2, max_age: Some(60), ial: 2, best: true, role: Role::Reviewer };
         assert_eq!((one.and(other), other.and(one)), (both, both));
         assert_eq!(one.and(Requirement::default()), one);
         assert_eq!(Requirement::default().and(Requirement::SIGNED_IN), Requirement::SIGNED_IN);
@@ -270,7 +334,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_in_words_and_values() {
-        let all = Requirement { aal: 2, max_age: Some(60), ial: 1, best: false };
+        let all = Requirement { aal: 2, max_age: Some(60), ial: 1, ..Requirement::SIGNED_IN };
         let shortfall =
             |standing: Standing, demand| standing.meet(&demand, NOW).expect_err("something is missing");
         let old = |standing| Standing { auth_time: Timestamp(0), ..standing };

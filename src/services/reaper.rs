@@ -61,6 +61,7 @@ impl Services {
                 "finished_at IS NOT NULL AND state = 'dead' AND finished_at < $1",
                 trail,
             ),
+            ("kyc_events", "id", "received_at < $1", now - DAY * self.config.kyc.events_days),
             ("rate_limits", "key", "tat < $1", now - DAY),
             ("server_keys", "id", "retires_at < $1", ended),
             (

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 pub struct Demo;
 
 static ABOUT: About = About {
-    name: "demo",
+    name: super::DEMO,
     title: "Demo",
     documentation: "",
     needs: &[],
@@ -33,7 +33,7 @@ impl Provider for Demo {
         String::new()
     }
 
-    fn verify(&self, _: &Webhook<'_>, _: &Secret, _: Timestamp) -> bool {
+    fn verify(&self, _: &Webhook<'_>, _: &Secret, _: &Settings, _: Timestamp) -> bool {
         false
     }
 

@@ -20,6 +20,9 @@ pub use settings::Settings;
 use entities::Timestamp;
 use url::Url;
 
+/// Name of the provider inside the server.
+pub const DEMO: &str = "demo";
+
 /// All providers, in the order in which they are offered.
 pub static ALL: &[&dyn Provider] = &[&demo::Demo];
 
@@ -44,7 +47,7 @@ pub trait Provider: Send + Sync {
 
     /// Whether a webhook was signed with this secret, lately. Looks at the bytes as they came. Never called where
     /// [`About::signature`] is empty.
-    fn verify(&self, webhook: &Webhook<'_>, secret: &Secret, now: Timestamp) -> bool;
+    fn verify(&self, webhook: &Webhook<'_>, secret: &Secret, settings: &Settings, now: Timestamp) -> bool;
 
     /// What a webhook says, once it is known to be genuine.
     fn read(&self, webhook: &Webhook<'_>, settings: &Settings) -> Result<Event, Unreadable>;

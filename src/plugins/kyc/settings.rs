@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 use crate::secret::Secret;
@@ -16,14 +16,17 @@ pub struct Settings {
     /// Its secret half, where there is one.
     pub api_secret: Option<Secret>,
     /// What webhooks are signed with: the current secret and, along a rotation, another one.
+    #[serde(deserialize_with = "one_or_more")]
     pub webhook_secrets: Vec<Secret>,
     /// For a vendor that does not sign: what its webhooks carry as a bearer token, or as `token` in the query.
+    #[serde(deserialize_with = "one_or_more")]
     pub webhook_tokens: Vec<Secret>,
     /// In place of the vendor's own host.
     pub base_url: Option<Url>,
     /// Levels that are offered, each with what the vendor calls it: `full = "id-and-liveness"`.
     pub levels: BTreeMap<String, String>,
     /// Whether results from the vendor's sandbox count.
+    #[serde(deserialize_with = "flag")]
     pub sandbox: bool,
     /// What else this provider needs: `region = "eu"`.
     pub options: BTreeMap<String, String>,
@@ -59,5 +62,36 @@ impl Settings {
                 _ => false,
             },
         }
+    }
+}
+
+/// A list, or a text with commas, as the environment has it.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        List(Vec<Secret>),
+        Text(Secret),
+    }
+    Ok(match Form::deserialize(deserializer)? {
+        Form::List(list) => list,
+        Form::Text(text) => {
+            let parts = text.expose().split(',').map(str::trim).filter(|part| !part.is_empty());
+            parts.map(|part| Secret::new(part.to_owned())).collect()
+        }
+    })
+}
+
+/// `true` or `false`, also as a text.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Flag(bool),
+        Text(String),
+    }
+    match Form::deserialize(deserializer)? {
+        Form::Flag(flag) => Ok(flag),
+        Form::Text(text) => text.parse().map_err(|_| serde::de::Error::custom("expected true or false")),
     }
 }

@@ -59,6 +59,9 @@ impl Services {
             second_factor_at: None,
             recovering_until: None,
             deletion_due_at: None,
+            role: account::Role::User,
+            ial: 0,
+            ial_until: None,
             created_at: now,
             updated_at: now,
         };

@@ -4,6 +4,7 @@ use entities::server_key::Purpose;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 use uuid::Uuid;
 
+use super::super::kyc::person::context;
 use super::super::vault::{place, unavailable};
 use super::super::{Error, Services};
 use crate::crypto::root_keys::RootKeyFailure;
@@ -18,6 +19,8 @@ pub enum Table {
     ApiKeys,
     TotpAuthenticators,
     OutboxMessages,
+    KycVerifications,
+    KycPersonKeys,
 }
 
 /// A row and its value, as they were read.
@@ -29,8 +32,14 @@ pub(super) struct Row {
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 4] =
-        [Self::ServerKeys, Self::ApiKeys, Self::TotpAuthenticators, Self::OutboxMessages];
+    pub(super) const ALL: [Self; 6] = [
+        Self::ServerKeys,
+        Self::ApiKeys,
+        Self::TotpAuthenticators,
+        Self::OutboxMessages,
+        Self::KycVerifications,
+        Self::KycPersonKeys,
+    ];
 
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -39,6 +48,8 @@ impl Table {
             Self::ApiKeys => "api_keys",
             Self::TotpAuthenticators => "totp_authenticators",
             Self::OutboxMessages => "outbox_messages",
+            Self::KycVerifications => "kyc_verifications",
+            Self::KycPersonKeys => "kyc_person_keys",
         }
     }
 
@@ -57,8 +68,8 @@ impl Table {
         match self {
             Self::ServerKeys => "purpose, kid,",
             Self::ApiKeys => "account_id, version,",
-            Self::TotpAuthenticators => "account_id,",
-            Self::OutboxMessages => "",
+            Self::TotpAuthenticators | Self::KycPersonKeys => "account_id,",
+            Self::OutboxMessages | Self::KycVerifications => "",
         }
     }
 
@@ -135,6 +146,11 @@ impl Services {
                 self.rewrap_totp(account.into(), id.into(), &sealed).map_err(RootKeyFailure::from)
             }
             Table::OutboxMessages => self.outbox.rewrap(id.into(), &sealed).map_err(RootKeyFailure::from),
+            Table::KycVerifications => self.kyc.rewrap(id.as_bytes(), &sealed).map_err(RootKeyFailure::from),
+            Table::KycPersonKeys => {
+                let account: Uuid = row.try_get("", "account_id")?;
+                self.kyc.rewrap(&context(account.into()), &sealed).map_err(RootKeyFailure::from)
+            }
         };
         match rewrapped {
             Ok(rewrapped) => Ok(Row { id, sealed, rewrapped: Some(rewrapped) }),

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use entities::account::Role;
 use entities::{AccountId, SessionId, Timestamp};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 
@@ -26,6 +27,9 @@ pub struct State {
     pub second_factor_at: Option<Timestamp>,
     pub recovering_until: Option<Timestamp>,
     pub locale: Option<String>,
+    pub role: Role,
+    pub ial: i16,
+    pub ial_until: Option<Timestamp>,
     pub email: String,
     pub email_key: String,
     pub full_name: Option<String>,
@@ -46,10 +50,13 @@ impl Caller {
     /// How the caller stands before a policy: what the token says, and what has become of the account since.
     #[must_use]
     pub fn standing(&self, now: Timestamp) -> Standing {
+        let known = if self.state.ial_until.is_some_and(|until| until > now) { self.state.ial } else { 0 };
         Standing {
             aal: self.claims.aal,
             two_factors: self.claims.amr.iter().any(|method| method == AMR_TWO_FACTORS),
-            ial: self.claims.ial,
+            // What has been taken back since the token was made counts no more.
+            ial: self.claims.ial.min(known),
+            known_ial: known,
             auth_time: Timestamp(self.claims.auth_time.saturating_mul(1000)),
             second_factor: self.state.second_factor_at.is_some(),
             recovering: self.state.recovering_until.is_some_and(|until| until > now),
@@ -79,7 +86,7 @@ impl Services {
 const SELECT: &str =
     "SELECT s.id, s.account_id, s.expires_at, s.idle_expires_at, s.revoked_at, a.disabled_at, a.email,
     a.email_key, a.full_name, a.avatar_url, a.phone, a.created_at, a.updated_at, a.deletion_due_at,
-    a.second_factor_at, a.recovering_until, a.locale
+    a.second_factor_at, a.recovering_until, a.locale, a.role, a.ial, a.ial_until
     FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id IN (";
 
 /// Looks sessions up together with their accounts, many in one statement.
@@ -125,5 +132,8 @@ fn state(row: &QueryResult) -> Result<State, DbErr> {
         second_factor_at: row.try_get_by_index(14)?,
         recovering_until: row.try_get_by_index(15)?,
         locale: row.try_get_by_index(16)?,
+        role: row.try_get_by_index(17)?,
+        ial: row.try_get_by_index(18)?,
+        ial_until: row.try_get_by_index(19)?,
     })
 }

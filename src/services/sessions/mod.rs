@@ -80,7 +80,7 @@ impl Services {
             jti: token_id(session.id, session.counter),
             sid: session.id.0,
             aal: if recovering { AAL1 } else { session.aal },
-            ial: 0,
+            ial: session.ial,
             amr: session.amr.split(' ').map(str::to_owned).collect(),
             auth_time: session.auth_time.seconds(),
             scope: SCOPE.to_owned(),

@@ -132,6 +132,7 @@ impl Services {
             aal: proof.aal,
             amr: proof.amr,
             auth_time: now,
+            ial: account.ial_at(now),
             ip: Some(origin.ip.to_string()),
             user_agent: origin.user_agent.clone(),
         }
@@ -215,14 +216,14 @@ async fn insert_if_unchanged(
     let lock = if db.get_database_backend() == DbBackend::Postgres { "FOR NO KEY UPDATE" } else { "" };
     let sql = format!(
         "INSERT INTO sessions (id, account_id, counter, rotated_at, refresh_tat, created_at, expires_at,
-           idle_expires_at, aal, amr, auth_time, ip, user_agent)
-         SELECT $1, a.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM accounts a
+           idle_expires_at, aal, amr, auth_time, ip, user_agent, ial)
+         SELECT $1, a.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $17 FROM accounts a
          WHERE a.id = $2 AND a.disabled_at IS NULL AND a.password_hash = $14
            AND a.second_factor_at IS NOT DISTINCT FROM $15
            AND (a.deletion_due_at IS NULL OR (a.deletion_due_at = $16 AND $16 > $6)) {lock}"
     );
     let session = session.clone();
-    let values: [Value; 16] = [
+    let values: [Value; 17] = [
         session.id.into(),
         session.account_id.into(),
         session.counter.into(),
@@ -240,6 +241,7 @@ async fn insert_if_unchanged(
         proven.second_factor_at.into(),
         // A deletion asked for meanwhile is not taken back by somebody who signed in before.
         proven.deletion_due_at.into(),
+        session.ial.into(),
     ];
     let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     Ok(done.rows_affected() == 1)

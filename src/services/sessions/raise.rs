@@ -41,6 +41,7 @@ impl Services {
         row.aal = proof.aal;
         row.amr = proof.amr;
         row.auth_time = now;
+        row.ial = account.ial_at(now);
         row.rotated_at = now;
         row.counter += 1;
         // A stronger session may be a shorter one; proving something does not prolong it.
@@ -70,6 +71,7 @@ async fn store(db: &DatabaseTransaction, row: &session::Model) -> Result<(), DbE
         (session::Column::Aal, Expr::value(row.aal)),
         (session::Column::Amr, Expr::value(row.amr.clone())),
         (session::Column::AuthTime, Expr::value(row.auth_time)),
+        (session::Column::Ial, Expr::value(row.ial)),
         (session::Column::RotatedAt, Expr::value(row.rotated_at)),
         (session::Column::Counter, Expr::value(row.counter)),
         (session::Column::ExpiresAt, Expr::value(row.expires_at)),

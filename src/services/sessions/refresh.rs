@@ -173,7 +173,9 @@ fn swap(engine: DbBackend, terms: Terms, tokens: impl Iterator<Item = RefreshTok
         "WITH asked (asked_id, asked_counter) AS (VALUES {})
          UPDATE sessions SET counter = counter + 1, rotated_at = $1,
            idle_expires_at = CASE WHEN aal >= {AAL2} THEN $5 ELSE $2 END,
-           refresh_tat = CASE WHEN refresh_tat > $1 THEN refresh_tat ELSE $1 END + $3
+           refresh_tat = CASE WHEN refresh_tat > $1 THEN refresh_tat ELSE $1 END + $3,
+           ial = (SELECT CASE WHEN a.ial_until > $1 THEN a.ial ELSE 0 END FROM accounts a
+             WHERE a.id = sessions.account_id)
          FROM asked
          WHERE sessions.id = asked_id AND counter = asked_counter AND revoked_at IS NULL AND expires_at > $1
            AND idle_expires_at > $1 AND refresh_tat <= $4

@@ -424,3 +424,12 @@ account_enabled =
     .heading = Ihr Konto ist wieder freigegeben
     .text = Die Betreiber von { $product } haben Ihr Konto wieder freigegeben. Sie können sich anmelden.
     .next = { if-unexpected }
+
+identity_verified =
+    .subject = Ihre Identität bei { $product } wurde bestätigt
+    .heading = Ihre Identität wurde bestätigt
+    .text = Eine Identitätsprüfung für Ihr Konto bei { $product } war erfolgreich. Was eine bestätigte Identität verlangt, steht Ihnen nun offen.
+    .next =
+        { if-you }
+
+        { gets-in }

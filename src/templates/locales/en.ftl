@@ -402,3 +402,12 @@ account_enabled =
     .heading = Your account works again
     .text = The people who run { $product } enabled your account again. You can sign in.
     .next = { if-unexpected }
+
+identity_verified =
+    .subject = Your identity was verified at { $product }
+    .heading = Your identity was verified
+    .text = An identity check for your account at { $product } was approved. What needs a verified identity is open to you now.
+    .next =
+        { if-you }
+
+        { gets-in }

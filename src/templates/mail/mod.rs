@@ -149,6 +149,8 @@ pub enum NoticeEvent {
     SuspiciousSignIn,
     AccountDisabled,
     AccountEnabled,
+    /// A verification was approved, and the account is worth more.
+    IdentityVerified,
 }
 
 /// A mail in words.

@@ -73,6 +73,7 @@ fn events() -> Vec<NoticeEvent> {
         NoticeEvent::SuspiciousSignIn,
         NoticeEvent::AccountDisabled,
         NoticeEvent::AccountEnabled,
+        NoticeEvent::IdentityVerified,
     ];
     let kinds: HashSet<NoticeEventDiscriminants> =
         events.iter().map(NoticeEventDiscriminants::from).collect();
