@@ -19,7 +19,7 @@ use crate::services::vault::Visitor;
 use crate::services::{Origin, Services};
 
 /// Name of the security scheme in the document.
-const SCHEME: &str = "HTTPBearer";
+pub(super) const SCHEME: &str = "HTTPBearer";
 
 /// The services, as an endpoint's argument.
 #[derive(Clone, Copy)]
@@ -227,7 +227,7 @@ fn bearer(request: &Request) -> Result<Option<&str>> {
     Ok(Some(token))
 }
 
-fn register(registry: &mut Registry) {
+pub(super) fn register(registry: &mut Registry) {
     registry.create_security_scheme(
         SCHEME,
         MetaSecurityScheme {

@@ -12,6 +12,7 @@ pub mod document;
 mod email_changes;
 mod email_verifications;
 mod instant;
+mod kyc;
 pub mod methods;
 mod mfa;
 pub mod pages;
@@ -41,6 +42,10 @@ pub enum Tag {
     /// Credentials of third parties: stored sealed, tested, used without being shown, revealed to their owner
     #[oai(rename = "Api Keys")]
     ApiKeys,
+    /// Identity checks: what is on offer, the caller's own, the webhooks of providers
+    Kyc,
+    /// What operators and reviewers do for others
+    Admin,
     /// The state of this server, and the keys that verify its tokens
     Server,
 }
@@ -60,6 +65,8 @@ pub fn service() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
         api_keys::ApiKeysApi,
         access_keys::AccessKeysApi,
         connectors::ConnectorsApi,
+        kyc::KycApi,
+        kyc::ReviewApi,
         well_known::WellKnownApi,
     );
     OpenApiService::new(operations, "Latchkey", env!("CARGO_PKG_VERSION"))

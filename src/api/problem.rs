@@ -504,6 +504,7 @@ pub fn response(status: u16) -> MetaResponse {
         422 => "The request breaks the schema; every mistake is listed",
         429 => "Too many requests; wait as long as `Retry-After` says",
         500 => "A mistake of the server",
+        502 => "A provider failed (`error` says how)",
         _ => "Overloaded, or the database does not answer; wait as long as `Retry-After` says",
     };
     let header = |name: &str, description: &str, schema: MetaSchema| MetaHeader {

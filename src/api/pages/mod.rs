@@ -1,6 +1,7 @@
-//! The pages behind mailed links. A GET shows a button and changes nothing, because mail scanners follow links; the button
+//! The pages behind mailed links, and the one of the demo provider of identity checks. A GET shows a button and changes nothing, because mail scanners follow links; the button
 //! POSTs.
 
+mod demo_kyc;
 mod email_changes;
 mod password_resets;
 
@@ -42,6 +43,7 @@ pub fn add(routes: Route) -> Route {
         .at("/verify-email", get(show_verify_email).post(verify_email))
         .at("/forgot-password", get(password_resets::show_request).post(password_resets::request))
         .at("/reset-password", get(password_resets::show_reset).post(password_resets::reset))
+        .at("/kyc/demo/:id", get(demo_kyc::show).post(demo_kyc::decide))
         .at("/confirm-email", get(email_changes::show_confirm).post(email_changes::confirm))
         .at("/restore-email", get(email_changes::show_restore).post(email_changes::restore))
 }

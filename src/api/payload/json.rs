@@ -129,6 +129,16 @@ pub async fn read_body(request: &Request, body: &mut RequestBody) -> Result<Zero
     Ok(read(request, body.take()?, limits).await?)
 }
 
+/// The same, with a limit of the operation's own, in bytes.
+pub async fn read_at_most(
+    request: &Request,
+    body: &mut RequestBody,
+    bytes: usize,
+) -> Result<Zeroizing<Vec<u8>>> {
+    let limits = request.data::<BodyLimits>().copied().unwrap_or_default();
+    Ok(read(request, body.take()?, BodyLimits { bytes, ..limits }).await?)
+}
+
 /// Reads the whole body within the limits. A declared length only refuses early; the bytes that come are counted.
 async fn read(request: &Request, body: Body, limits: BodyLimits) -> Result<Zeroizing<Vec<u8>>, Rejection> {
     let too_large = Rejection::TooLarge { limit: limits.bytes };

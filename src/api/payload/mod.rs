@@ -11,6 +11,7 @@ mod check;
 mod cursor;
 mod datetime;
 mod email;
+mod header;
 mod https_url;
 mod json;
 mod language;
@@ -37,13 +38,14 @@ pub use self::{
     bounded::Bounded,
     cursor::Cursor,
     email::{Email, EmailError},
+    header::Header,
     https_url::HttpsUrl,
-    json::{BodyLimits, Json, read_body},
+    json::{BodyLimits, Json, read_at_most, read_body},
     language::Language,
     nullable::{Nullable, Patch},
     path::Path,
     query::Query,
-    scalar::{Label, Name, Phone, Word},
+    scalar::{IdempotencyKey, Label, Level, Name, Phone, Word},
     secret::{ApiSecret, Code, NewPassword, Password, Token},
     settings::Settings,
     violation::{HttpValidationError, Location, Rejection, Violation},

@@ -64,7 +64,7 @@ macro_rules! shown {
         }
     )*};
 }
-shown!(Email, HttpsUrl, Label, Language, Name, Phone, Word);
+shown!(Email, HttpsUrl, Label, Language, Level, Name, Phone, Word);
 
 /// A telephone number in E.164: `+`, then at most 15 digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -173,6 +173,81 @@ string_type!(
         ..poem_openapi::registry::MetaSchema::new("string")
     }
 );
+
+/// A level of identity checks, as the operator calls it: 1 to 64 small letters, digits, hyphens and underscores.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Level(String);
+
+const LEVEL: &str = "^[a-z0-9_-]{1,64}$";
+
+impl Level {
+    /// A level of ours.
+    pub fn new(level: &str) -> Self {
+        Self(level.to_owned())
+    }
+
+    /// The level as sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: String) -> Result<Self, Mistake> {
+        let of_a_level =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        matching(text, (1..=64, of_a_level), LEVEL).map(Self)
+    }
+}
+
+string_type!(
+    Level,
+    "string_level",
+    poem_openapi::registry::MetaSchema {
+        pattern: Some(LEVEL.to_owned()),
+        example: Some("full".into()),
+        ..poem_openapi::registry::MetaSchema::new("string")
+    }
+);
+
+/// A client's name for one request, the same at each attempt: 1 to 128 letters, digits and `._:-`, such as a UUID.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(String);
+
+const IDEMPOTENCY_KEY: &str = "^[A-Za-z0-9._:-]{1,128}$";
+
+impl IdempotencyKey {
+    /// The key as sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: String) -> Result<Self, Mistake> {
+        let of_a_key = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+        matching(text, (1..=128, of_a_key), IDEMPOTENCY_KEY).map(Self)
+    }
+}
+
+string_type!(
+    IdempotencyKey,
+    "string_idempotency_key",
+    poem_openapi::registry::MetaSchema {
+        pattern: Some(IDEMPOTENCY_KEY.to_owned()),
+        example: Some("4f0d1c9e-6b1f-4c7a-9a53-2d8c0b7e6f10".into()),
+        ..poem_openapi::registry::MetaSchema::new("string")
+    }
+);
+
+/// The text, if it has this many bytes and all of them are such; `pattern` says the same.
+fn matching(
+    text: String,
+    (lengths, of_it): (std::ops::RangeInclusive<usize>, impl Fn(u8) -> bool),
+    pattern: &'static str,
+) -> Result<String, Mistake> {
+    if lengths.contains(&text.len()) && text.bytes().all(of_it) {
+        return Ok(text);
+    }
+    let msg = format!("String should match pattern '{pattern}'");
+    Err(Mistake::new("string_pattern_mismatch", msg).with("pattern", pattern))
+}
 
 /// A label that somebody gives: 1 to 50 letters, digits, spaces and `._:/-`, from a letter or digit to one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

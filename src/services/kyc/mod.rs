@@ -2,6 +2,7 @@
 //! approval is worth becomes the account's `ial`.
 
 mod apply;
+mod demo;
 mod grants;
 mod health;
 mod list;

@@ -2,7 +2,7 @@
 //! answered, once, and worked on later.
 
 use entities::kyc_event::{self, State};
-use entities::{AccountId, KycEventId, Timestamp};
+use entities::{AccountId, Timestamp};
 use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 use sha2::{Digest, Sha256};
 
@@ -81,9 +81,63 @@ impl Services {
         now: Timestamp,
     ) -> Result<Received, Error> {
         let provider = configured.name();
-        let id: KycEventId = self.sources.id();
-        let empty = kyc_event::Model {
-            id,
+        let event = match configured.provider.read(webhook, &configured.settings) {
+            Ok(event) => event,
+            Err(unreadable) => {
+                tracing::error!(provider, reason = %unreadable, "a genuine webhook can't be understood");
+                let dedupe_key = Sha256::digest(webhook.body).to_vec();
+                let last_error = Some(unreadable.to_string());
+                let row = kyc_event::Model {
+                    dedupe_key,
+                    state: State::Dead,
+                    last_error,
+                    ..self.empty_event(provider, now)
+                };
+                return self.store(row, Received::Unreadable).await;
+            }
+        };
+        self.accept(configured, &event, webhook.body, now).await
+    }
+
+    /// Takes in what a provider says.
+    pub(super) async fn accept(
+        &self,
+        configured: &Configured,
+        event: &Event,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Received, Error> {
+        let provider = configured.name();
+        let empty = self.empty_event(provider, now);
+        let dedupe_key = Sha256::digest(&event.dedupe_key).to_vec();
+        let Some(reference) =
+            event.finding.as_ref().and(event.reference.as_deref().or(event.external_id.as_deref()))
+        else {
+            tracing::info!(provider, event = event.name, "a webhook that says nothing of a state");
+            return self.store(kyc_event::Model { dedupe_key, ..empty }, Received::Uninteresting).await;
+        };
+        let subject = format!("{provider}:{reference}");
+        let person = self.person_of(provider, event).await?;
+        let sealed = person.as_ref().and_then(|person| {
+            let key = open_event_key(&self.kyc.sealer, person)?;
+            Some(key.seal(person.account, empty.id, body, self.sources.entropy))
+        });
+        let row = kyc_event::Model {
+            dedupe_key,
+            subject,
+            account_id: person.map(|person| person.account),
+            event: serde_json::to_string(event).ok(),
+            sealed,
+            state: State::Pending,
+            finished_at: None,
+            ..empty
+        };
+        self.store(row, Received::Accepted).await
+    }
+
+    fn empty_event(&self, provider: &str, now: Timestamp) -> kyc_event::Model {
+        kyc_event::Model {
+            id: self.sources.id(),
             provider: provider.to_owned(),
             dedupe_key: vec![],
             subject: String::new(),
@@ -96,41 +150,7 @@ impl Services {
             last_error: None,
             received_at: now,
             finished_at: Some(now),
-        };
-        let event = match configured.provider.read(webhook, &configured.settings) {
-            Ok(event) => event,
-            Err(unreadable) => {
-                tracing::error!(provider, reason = %unreadable, "a genuine webhook can't be understood");
-                let dedupe_key = Sha256::digest(webhook.body).to_vec();
-                let last_error = Some(unreadable.to_string());
-                let row = kyc_event::Model { dedupe_key, state: State::Dead, last_error, ..empty };
-                return self.store(row, Received::Unreadable).await;
-            }
-        };
-        let dedupe_key = Sha256::digest(&event.dedupe_key).to_vec();
-        let Some(reference) =
-            event.finding.as_ref().and(event.reference.as_deref().or(event.external_id.as_deref()))
-        else {
-            tracing::info!(provider, event = event.name, "a webhook that says nothing of a state");
-            return self.store(kyc_event::Model { dedupe_key, ..empty }, Received::Uninteresting).await;
-        };
-        let subject = format!("{provider}:{reference}");
-        let person = self.person_of(provider, &event).await?;
-        let sealed = person.as_ref().and_then(|person| {
-            let key = open_event_key(&self.kyc.sealer, person)?;
-            Some(key.seal(person.account, id, webhook.body, self.sources.entropy))
-        });
-        let row = kyc_event::Model {
-            dedupe_key,
-            subject,
-            account_id: person.map(|person| person.account),
-            event: serde_json::to_string(&event).ok(),
-            sealed,
-            state: State::Pending,
-            finished_at: None,
-            ..empty
-        };
-        self.store(row, Received::Accepted).await
+        }
     }
 
     /// Stores it, unless it is there. A delivery that was repeated is a duplicate.

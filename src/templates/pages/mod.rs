@@ -95,6 +95,20 @@ pub struct RestoreEmail<'a> {
     pub token: &'a str,
 }
 
+/// Where one decides about oneself, and what was decided.
+#[derive(Template)]
+#[template(path = "pages/demo_kyc.html")]
+pub struct DemoKyc<'a> {
+    /// What the service calls itself.
+    pub product: &'a str,
+    /// What would be checked.
+    pub level: &'a str,
+    /// The status, once it is decided.
+    pub decided: Option<&'a str>,
+    /// Where the person goes on.
+    pub continue_to: Option<&'a str>,
+}
+
 /// What the buttons of these pages lead to.
 #[derive(Template)]
 #[template(path = "pages/link_done.html")]
