@@ -12,7 +12,7 @@ use super::super::instant::Instant;
 use super::super::payload::{Bounded, Cursor, Json, Nullable, Path, Query};
 use super::super::problem::errors;
 use super::page;
-use super::shapes::{Verification, VerificationStatus};
+use super::shapes::{Verification, KycStatus};
 use crate::plugins::kyc::Check;
 use crate::services::kyc::{self, Case, Decision, Page, Place, Proposal, Verdict};
 
@@ -187,7 +187,7 @@ impl ReviewCase {
 impl Example for ReviewCase {
     fn example() -> Self {
         Self {
-            verification: Verification { status: VerificationStatus::InReview, ..Verification::example() },
+            verification: Verification { status: KycStatus::InReview, ..Verification::example() },
             account_id: EXAMPLE_ID.into(),
             provider_reference: Some("5cb56e8e0a975a35f333cb83".to_owned()).into(),
             provider_status: Some("onHold".to_owned()).into(),
@@ -286,7 +286,7 @@ impl ReviewApi {
         Reviewer(_caller): Reviewer,
         /// Only those of this status
         #[oai(default = "in_review")]
-        verification_status: Query<VerificationStatus>,
+        verification_status: Query<KycStatus>,
         /// Where to read on: `after` of the answer before
         after: Query<Option<Cursor>>,
         /// At most so many
@@ -348,6 +348,6 @@ impl ReviewApi {
     }
 }
 
-fn in_review() -> VerificationStatus {
-    VerificationStatus::InReview
+fn in_review() -> KycStatus {
+    KycStatus::InReview
 }

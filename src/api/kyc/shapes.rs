@@ -13,7 +13,7 @@ use crate::services::kyc::{self, Handover, Next};
 /// How far a verification has come
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
-pub enum VerificationStatus {
+pub enum KycStatus {
     /// The person has something to do
     Pending,
     /// The provider or a reviewer looks at it
@@ -30,7 +30,7 @@ pub enum VerificationStatus {
     Cancelled,
 }
 
-impl From<Status> for VerificationStatus {
+impl From<Status> for KycStatus {
     fn from(status: Status) -> Self {
         match status {
             Status::Pending => Self::Pending,
@@ -44,16 +44,16 @@ impl From<Status> for VerificationStatus {
     }
 }
 
-impl From<VerificationStatus> for Status {
-    fn from(status: VerificationStatus) -> Self {
+impl From<KycStatus> for Status {
+    fn from(status: KycStatus) -> Self {
         match status {
-            VerificationStatus::Pending => Self::Pending,
-            VerificationStatus::InReview => Self::InReview,
-            VerificationStatus::Resubmission => Self::Resubmission,
-            VerificationStatus::Expired => Self::Expired,
-            VerificationStatus::Approved => Self::Approved,
-            VerificationStatus::Declined => Self::Declined,
-            VerificationStatus::Cancelled => Self::Cancelled,
+            KycStatus::Pending => Self::Pending,
+            KycStatus::InReview => Self::InReview,
+            KycStatus::Resubmission => Self::Resubmission,
+            KycStatus::Expired => Self::Expired,
+            KycStatus::Approved => Self::Approved,
+            KycStatus::Declined => Self::Declined,
+            KycStatus::Cancelled => Self::Cancelled,
         }
     }
 }
@@ -115,7 +115,7 @@ pub struct Verification {
     /// What is checked
     pub level: String,
     /// How far it has come. Why it was declined is not told: it would teach how to get through
-    pub status: VerificationStatus,
+    pub status: KycStatus,
     /// What the person can do next
     pub next: NextStep,
     /// The level of identity that it gives (NIST SP 800-63A), while it is approved
@@ -162,7 +162,7 @@ impl Example for Verification {
             id: EXAMPLE_ID.into(),
             provider: "sumsub".into(),
             level: "full".into(),
-            status: VerificationStatus::Pending,
+            status: KycStatus::Pending,
             next: NextStep::Continue,
             ial: 0,
             valid_until: None.into(),
