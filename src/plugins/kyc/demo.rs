@@ -33,7 +33,7 @@ impl Provider for Demo {
         String::new()
     }
 
-    fn verify(&self, _: &Webhook<'_>, _: &Secret, _: Timestamp) -> bool {
+    fn verify(&self, _: &Webhook<'_>, _: &Secret, _: &Settings, _: Timestamp) -> bool {
         false
     }
 
