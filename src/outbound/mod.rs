@@ -3,6 +3,8 @@
 
 mod guard;
 mod request;
+#[cfg(test)]
+pub mod stub;
 
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, Stat
 use url::Url;
 
 pub use guard::{Guard, Refused};
-pub use request::{Answer, Request};
+pub use request::{Answer, Request, percent_encoded};
 
 /// Why there is no answer to work with. Says nothing of what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

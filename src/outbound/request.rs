@@ -1,9 +1,17 @@
 //! Requests as plugins build and sign them, and the answers.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
+
+/// For a part of a path, or a value in a query or a form. All but the letters that RFC 3986 leaves as they are.
+#[must_use]
+pub fn percent_encoded(text: &str) -> String {
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(text, RESERVED).to_string()
+}
 
 /// A request below the base URL. What is signed is what is sent, so path and query are kept as they go over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]

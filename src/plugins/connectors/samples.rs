@@ -6,12 +6,12 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair,
 use entities::Timestamp;
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::signing::base64;
 use super::{Answer, Connector, Credential, Guard, Network, Outcome, Report, Request, Stamp};
 use crate::clock::Sources;
+use crate::outbound::stub::answering;
 use crate::secret::Secret;
 
 /// A credential of the default environment, without passphrase and settings.
@@ -65,35 +65,10 @@ pub async fn tested(
     let url = format!("http://{}", service.local_addr().expect("an address")).parse().expect("a URL");
     let name = format!("{}.{}", connector.about().name, credential.environment);
     let network = Network::new(Guard::default(), [(name, url)].into(), Sources::system()).expect("a network");
-    let serve = async {
-        let mut asked = vec![];
-        for answer in answers {
-            let (mut connection, _) = service.accept().await.expect("a connection");
-            asked.push(read_request(&mut connection).await);
-            let length = answer.len();
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-            connection.write_all((head + answer).as_bytes()).await.expect("the answer is sent");
-        }
-        asked
-    };
+    let answers: Vec<_> = answers.iter().map(|answer| (200, *answer)).collect();
+    let serve = answering(&service, &answers);
     let (tested, asked) = tokio::join!(network.test(connector, credential, 1), serve);
     (tested.report, asked)
-}
-
-/// Head and body.
-async fn read_request(connection: &mut TcpStream) -> String {
-    let mut request = String::new();
-    loop {
-        let mut buffer = [0; 4096];
-        let read = connection.read(&mut buffer).await.expect("a request");
-        request.push_str(std::str::from_utf8(&buffer[..read]).expect("text"));
-        let Some((head, body)) = request.split_once("\r\n\r\n") else { continue };
-        let length =
-            head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-        if body.len() >= length.unwrap_or(0) {
-            return request;
-        }
-    }
 }
 
 /// A text of a vector.

@@ -6,7 +6,6 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
@@ -14,15 +13,10 @@ use zeroize::Zeroizing;
 use super::Unsignable;
 
 pub use crate::crypto::mac::{hmac_sha1, hmac_sha256, hmac_sha512};
+pub use crate::outbound::percent_encoded;
 
 pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
-}
-
-/// For a value in a query or a form. All but the letters that RFC 3986 leaves as they are.
-pub fn percent_encoded(text: &str) -> String {
-    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// A private key, of which the text says what kind it is.

@@ -4,10 +4,24 @@
 //! To add one, write a file beside these and name it in [`ALL`]; `docs/kyc.md` leads through it.
 
 mod demo;
+mod didit;
 mod event;
+mod json;
+mod jumio;
 mod link;
+mod onfido;
+mod persona;
+mod region;
+#[cfg(test)]
+mod samples;
 mod settings;
 mod signature;
+mod standard_webhooks;
+mod stripe_identity;
+mod sumsub;
+#[cfg(test)]
+mod vectors;
+mod veriff;
 
 use futures_util::future::BoxFuture;
 
@@ -24,7 +38,17 @@ use url::Url;
 pub const DEMO: &str = "demo";
 
 /// All providers, in the order in which they are offered.
-pub static ALL: &[&dyn Provider] = &[&demo::Demo];
+pub static ALL: &[&dyn Provider] = &[
+    &sumsub::Sumsub,
+    &persona::Persona,
+    &onfido::Onfido,
+    &veriff::Veriff,
+    &stripe_identity::StripeIdentity,
+    &didit::Didit,
+    &jumio::Jumio,
+    &standard_webhooks::StandardWebhooks,
+    &demo::Demo,
+];
 
 /// The provider of this name.
 #[must_use]
@@ -73,7 +97,8 @@ pub struct About {
     pub title: &'static str,
     /// Where its webhooks are described.
     pub documentation: &'static str,
-    /// The settings without which nothing works: `api_key`, `api_secret`, `webhook_secrets`, `options.region`.
+    /// The settings without which nothing works: `api_key`, `api_secret`, `webhook_secrets`, `webhook_tokens`, `base_url`,
+    /// `options.region`.
     pub needs: &'static [&'static str],
     /// Headers with a signature, in lower case; the first one that is there is the one that counts. Empty where webhooks are
     /// not signed: they need the configured bearer secret.
@@ -140,10 +165,28 @@ mod tests {
                 assert_eq!(header.to_lowercase(), *header);
             }
             for need in about.needs {
-                let known = ["api_key", "api_secret", "webhook_secrets", "base_url"].contains(need);
-                assert!(known || need.starts_with("options."), "{name} needs {need}");
+                let known = ["api_key", "api_secret", "webhook_secrets", "webhook_tokens", "base_url"];
+                assert!(known.contains(need) || need.starts_with("options."), "{name} needs {need}");
             }
             assert!(about.fetches || about.signs_time, "{name} would never know what is newer");
         }
+    }
+    #[test]
+    fn the_document_lists_every_provider() {
+        let document = include_str!("../../../docs/kyc.md");
+        let mut headings = document.lines().filter(|line| line.starts_with("### `"));
+        for about in ALL.iter().map(|provider| provider.about()) {
+            let heading = format!("### `{}`: {}", about.name, about.title);
+            assert_eq!(headings.next(), Some(heading.as_str()));
+            let (_, section) = document.split_once(&heading).expect("a section");
+            let section = section.split("\n### ").next().unwrap_or_default();
+            for need in about.needs {
+                assert!(section.contains(&format!("`{need}`")), "{}: {need}", about.name);
+            }
+            for header in about.signature {
+                assert!(section.contains(&format!("`{header}`")), "{}: {header}", about.name);
+            }
+        }
+        assert_eq!(headings.next(), None);
     }
 }

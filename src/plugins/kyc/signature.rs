@@ -11,7 +11,24 @@ const TOLERANCE: u64 = 300;
 /// Whether `hex` is the HMAC-SHA-256 of a message.
 #[must_use]
 pub fn is_hex_sha256(key: &[u8], message: &[u8], hex: &str) -> bool {
-    hex::decode(hex).is_ok_and(|claimed| mac::equal(&claimed, &mac::hmac_sha256(key, message)))
+    is_hex(mac::hmac_sha256, key, message, hex)
+}
+
+/// The same with SHA-512.
+#[must_use]
+pub fn is_hex_sha512(key: &[u8], message: &[u8], hex: &str) -> bool {
+    is_hex(mac::hmac_sha512, key, message, hex)
+}
+
+/// With an empty key, left behind in the settings, everybody could sign.
+fn is_hex(hmac: fn(&[u8], &[u8]) -> Vec<u8>, key: &[u8], message: &[u8], hex: &str) -> bool {
+    !key.is_empty() && hex::decode(hex).is_ok_and(|claimed| mac::equal(&claimed, &hmac(key, message)))
+}
+
+/// What Stripe and Persona sign: the time as its header writes it, a dot, and the body.
+#[must_use]
+pub fn dotted(time: &str, body: &[u8]) -> Vec<u8> {
+    [time.as_bytes(), b".", body].concat()
 }
 
 /// Whether a time in seconds, as its header writes it, is close to now.
@@ -46,6 +63,17 @@ mod tests {
             ("1.7e9", false),
         ] {
             assert_eq!(is_recent(text, now), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_key_proves_nothing() {
+        let claimed = hex::encode(mac::hmac_sha256(b"", b"body"));
+        assert!(!is_hex_sha256(b"", b"body", &claimed));
+        let claimed = hex::encode(mac::hmac_sha256(b"key", b"body"));
+        assert!(is_hex_sha256(b"key", b"body", &claimed));
+        for wrong in ["", &claimed[..62], "zz", &format!("{claimed}00")] {
+            assert!(!is_hex_sha256(b"key", b"body", wrong), "{wrong}");
         }
     }
 
