@@ -1,8 +1,8 @@
 """Every vendor of identity checks, on loopback: real HTTP, real signatures, webhooks to order.
 
-Prints one line of JSON, `{"control": {"url": …}, "sumsub": {"url": …, "settings": {"api_key": …}}, …}`, where
-settings are those of a server that is the vendor's client, and serves until it is ended, or with --stdin until its input
-is. The control:
+Prints one line of JSON, `{"control": {"url": …}, "sumsub": {"url": …, "settings": {"api_key": …}, "statuses": […]}, …}`,
+where settings are those of a server that is the vendor's client, and serves until it is ended, or with --stdin until its
+input is. The control:
 
     POST /webhook               {"vendor": "persona", "reference": "inq_…", "status": "approved"} and its options; answers
                                 {"headers": {…}, "body_base64": …}
@@ -12,8 +12,8 @@ is. The control:
     GET /calls?vendor=persona
     GET /errors?vendor=persona
 
-A status is pending, in_review, approved, declined, resubmission or expired, as far as the vendor has it. Of any webhook
-one may say
+A status is pending, in_review, approved, declined, resubmission or expired, where it is among the vendor's statuses. Of
+any webhook one may say
 
     at              when it is sent, in Unix seconds
     secret          what it is signed with, in place of the configured one

@@ -75,7 +75,7 @@ class Vendor(Provider):
         self.lock = threading.Lock()
 
     def described(self, url: str) -> dict[str, Any]:
-        """The settings of a server that is the vendor's client."""
+        """The settings of a server that is the vendor's client, and our words that the vendor has."""
         settings: dict[str, Any] = {
             "webhook_secrets": [] if self.webhook_secret is None else [self.webhook_secret],
             "webhook_tokens": [] if self.webhook_token is None else [self.webhook_token],
@@ -86,7 +86,7 @@ class Vendor(Provider):
             settings |= {"api_key": self.key.api_key, "base_url": url}
             if self.key.secret is not None:
                 settings["api_secret"] = self.key.secret
-        return {"settings": settings}
+        return {"settings": settings, "statuses": list(self.statuses)}
 
     # Requests.
 
