@@ -20,7 +20,7 @@ impl Vendors {
     /// Has a server be the client of all vendors.
     pub fn configure(&self, config: &mut Config) {
         for name in self.names() {
-            let _ = (&config, self.settings(name));
+            config.kyc.providers.insert(name.to_owned(), self.settings(name));
         }
     }
 
