@@ -56,7 +56,7 @@ impl Client {
     }
 
     fn verify(&self, headers: &HeaderMap, body: &[u8], secret: &Secret) -> bool {
-        self.provider.verify(&Webhook { headers, body }, secret, self.clock.sources().now())
+        self.provider.verify(&Webhook { headers, body }, secret, &self.settings, self.clock.sources().now())
     }
 
     /// Nothing of the person who was looked at, and no secret.
