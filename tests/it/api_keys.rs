@@ -577,6 +577,29 @@ on_both_engines! {
     }
 }
 
+/// Waits out the real limit, as no setting shortens it: so for both at once, and on one engine.
+#[tokio::test]
+async fn a_service_that_does_not_answer_in_time_is_given_up() {
+    let providers = Providers::start().await;
+    let app = app(Engine::Sqlite, &providers).await;
+    let ada = app.user(ADA).await;
+    let test = async |provider: &str, credential: &str, scenario: &str| {
+        let mut body = providers.credential(provider, credential);
+        body["test"] = json!(false);
+        let stored = ada.post(API_KEYS, &body).await.assert_status(200).json();
+        providers.scenario(provider, json!({ "scenario": scenario })).await;
+        let path = format!("{API_KEYS}{}/test-connection", stored["data"]["id"].as_str().unwrap());
+        ada.post(&path, &json!({})).await.assert_status(200).json()
+    };
+    let started = std::time::Instant::now();
+    let (slow, drip) = tokio::join!(test("github", "classic", "slow"), test("stripe", "secret", "drip"));
+    assert!((9..15).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    for tested in [slow, drip] {
+        assert_eq!(tested["data"]["outcome"], "network", "{tested}");
+        assert_eq!(tested["data"]["detail"], "The service did not answer in time. Try again later.");
+    }
+}
+
 #[tokio::test]
 async fn the_generic_connectors_go_to_public_addresses_only() {
     let app = App::start(Engine::Sqlite, |_| {}).await;

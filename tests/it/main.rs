@@ -21,6 +21,7 @@ mod enumeration;
 mod http;
 mod imports;
 mod journey;
+mod kyc_providers;
 mod languages;
 mod limits;
 mod mail;

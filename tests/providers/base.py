@@ -156,6 +156,10 @@ class Provider:
     def forget(self) -> None:
         """Drops what requests have left behind, such as nonces."""
 
+    def described(self, url: str) -> dict[str, Any]:
+        """What a test has to know to be its client; `url` is where it is served."""
+        return {"credentials": {name: credential.public() for name, credential in self.credentials.items()}}
+
     def find(self, api_key: str) -> Credential | None:
         return next((known for known in self.credentials.values() if known.api_key == api_key), None)
 

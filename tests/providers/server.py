@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -157,16 +157,20 @@ class ProviderHandler(Handler):
             caller = provider.authenticate(request)
         except Refused as refused:
             call = note(self.seen, request, False)
-            call["code"] = refused.code
-            reply = provider.refusal(refused.code, refused.message)
-            call["status"] = reply.status
-            self.send(reply)
+            self.act(call, None, lambda: refuse(provider, call, refused))
             return
         call = note(self.seen, request, True)
         call["nonce"] = caller.nonce
         call["credential"] = next(name for name, known in provider.credentials.items() if known is caller.credential)
         patches = self.seen.patches_of(request.path)
-        self.act(call, self.seen.rule(request.path, True), lambda: provider.answer(request, caller, patches))
+
+        def success() -> Reply:
+            try:
+                return provider.answer(request, caller, patches)
+            except Refused as refused:
+                return refuse(provider, call, refused)
+
+        self.act(call, self.seen.rule(request.path, True), success)
 
     def act(self, call: dict[str, Any], rule: Rule | None, success: Callable[[], Reply]) -> None:
         if rule is None:
@@ -253,48 +257,58 @@ class TrapHandler(Handler):
             self.send(Reply.json(200, {"trap": True}))
 
 
+def refuse(provider: Provider, call: dict[str, Any], refused: Refused) -> Reply:
+    call["code"] = refused.code
+    return provider.refusal(refused.code, refused.message)
+
+
 class ControlHandler(Handler):
     all_seen: dict[str, Seen]
+    # What requests call the ones that are served.
+    noun = "provider"
 
     def answer(self) -> None:
         request = self.read()
         if request is None:
             return
-        query = dict(urllib.parse.parse_qsl(request.query))
         try:
-            match request.method, request.path:
-                case "POST", "/scenario":
-                    self.scenario(json.loads(request.body))
-                    result: Any = {}
-                case "POST", "/reset":
-                    name = (json.loads(request.body) if request.body else {}).get("provider")
-                    for seen in self.chosen(name):
-                        seen.reset()
-                    result = {}
-                case "GET", "/calls":
-                    names = [query["provider"]] if "provider" in query else list(self.all_seen)
-                    result = [call for name in names for call in self.one(name).calls]
-                case "GET", "/errors":
-                    provider = self.one(query.get("provider", "")).provider
-                    errors = {} if provider is None else provider.errors
-                    result = {code: {"status": each.status, "message": each.message} for code, each in errors.items()}
-                case _:
-                    raise Misuse("POST /scenario, POST /reset, GET /calls?provider=…, GET /errors?provider=…")
+            result = self.result(request)
         except (Misuse, ValueError, KeyError, TypeError, AttributeError) as error:
             self.send(Reply.json(400, {"error": f"{type(error).__name__}: {error}"}))
             return
         self.send(Reply.json(200, result))
 
+    def result(self, request: Request) -> Any:
+        query, noun = dict(urllib.parse.parse_qsl(request.query)), self.noun
+        match request.method, request.path:
+            case "POST", "/scenario":
+                self.scenario(json.loads(request.body))
+                return {}
+            case "POST", "/reset":
+                name = (json.loads(request.body) if request.body else {}).get(noun)
+                for seen in self.chosen(name):
+                    seen.reset()
+                return {}
+            case "GET", "/calls":
+                names = [query[noun]] if noun in query else list(self.all_seen)
+                return [call for name in names for call in self.one(name).calls]
+            case "GET", "/errors":
+                provider = self.one(query.get(noun, "")).provider
+                errors = {} if provider is None else provider.errors
+                return {code: {"status": each.status, "message": each.message} for code, each in errors.items()}
+            case _:
+                raise Misuse(f"there is no {request.method} {request.path}")
+
     def one(self, name: str) -> Seen:
         if name not in self.all_seen:
-            raise Misuse(f"no provider {name!r}; there are {', '.join(self.all_seen)}")
+            raise Misuse(f"no {self.noun} {name!r}; there are {', '.join(self.all_seen)}")
         return self.all_seen[name]
 
     def chosen(self, name: str | None) -> list[Seen]:
         return list(self.all_seen.values()) if name is None else [self.one(name)]
 
     def scenario(self, options: dict[str, Any]) -> None:
-        seen = self.one(options.pop("provider"))
+        seen = self.one(options.pop(self.noun))
         provider = seen.provider
         if provider is None:
             raise Misuse("it is only looked at")
@@ -366,7 +380,7 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def serve(providers: list[Provider], port: int) -> dict[str, Any]:
+def serve(providers: Sequence[Provider], port: int, control: type[ControlHandler] = ControlHandler) -> dict[str, Any]:
     """Starts all, the control on this port and the others on those after it; or on free ones for 0."""
     ports = iter(range(port, port + len(providers) + 2)) if port else iter([0] * (len(providers) + 2))
 
@@ -376,11 +390,9 @@ def serve(providers: list[Provider], port: int) -> dict[str, Any]:
         return f"http://{HOST}:{server.server_address[1]}"
 
     all_seen = {provider.name: Seen(provider) for provider in providers} | {"trap": Seen(None)}
-    described: dict[str, Any] = {"control": {"url": start(ControlHandler, all_seen=all_seen)}}
+    described: dict[str, Any] = {"control": {"url": start(control, all_seen=all_seen)}}
     trap = start(TrapHandler, seen=all_seen["trap"])
     for provider in providers:
-        described[provider.name] = {
-            "url": start(ProviderHandler, seen=all_seen[provider.name], trap=trap),
-            "credentials": {name: credential.public() for name, credential in provider.credentials.items()},
-        }
+        url = start(ProviderHandler, seen=all_seen[provider.name], trap=trap)
+        described[provider.name] = {"url": url} | provider.described(url)
     return described | {"trap": {"url": trap}}

@@ -14,9 +14,11 @@ mod providers;
 pub mod ranges;
 mod recovery;
 pub mod smtp;
+mod stubs;
 mod totp;
 pub mod transit;
 mod user;
+mod vendors;
 
 pub use app::App;
 pub use client::{Answer, Client};
@@ -29,6 +31,7 @@ pub use passkey::{Authenticator, assertion, base64url};
 pub use providers::Providers;
 pub use totp::Totp;
 pub use user::{PASSWORD, User, claims};
+pub use vendors::Vendors;
 
 /// How clients reach every server under test, whatever its port: links and tokens name it.
 pub const PUBLIC_URL: &str = "http://id.example.com";
