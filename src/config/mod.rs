@@ -367,7 +367,8 @@ pub struct Http {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Retention {
-    /// Days that sessions signed out or past their absolute end, used links and delivered mails are kept. Default 7.
+    /// Days that sessions signed out or past their absolute end, used links, delivered mails and webhooks are kept.
+    /// Default 7.
     pub ended_days: u32,
     /// Days that an account may stay unconfirmed before it is removed with all that hangs on it. Default 30.
     pub unverified_days: u32,

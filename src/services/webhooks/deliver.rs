@@ -5,6 +5,8 @@ use std::time::Duration;
 use entities::Timestamp;
 use entities::webhook_delivery::{self, Column, State};
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use reqwest::StatusCode;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -21,8 +23,8 @@ use crate::entropy::Entropy;
 
 /// How long a worker has a delivery to itself. Longer than an endpoint may take.
 const CLAIM: Duration = PATIENCE.saturating_add(Duration::from_secs(60));
-/// Deliveries to one endpoint claimed, and sent side by side, at a time.
-const BATCH: u64 = 8;
+/// Deliveries to one endpoint under way at a time.
+const AT_ONCE: usize = 8;
 /// How often a worker looks for what is due.
 const POLL: Duration = Duration::from_secs(1);
 /// Waits between attempts, each longer by up to a fifth, so that what failed at once does not come back at once. Then a
@@ -47,28 +49,33 @@ impl Services {
     }
 
     async fn serve(&self, endpoint: &Endpoint, stop: &CancellationToken) {
-        loop {
-            match self.deliver_some(endpoint).await {
-                Ok(BATCH..) if !stop.is_cancelled() => continue,
-                Ok(_) => {}
+        let mut under_way = FuturesUnordered::new();
+        while !stop.is_cancelled() {
+            match self.claim_webhooks(endpoint, AT_ONCE - under_way.len()).await {
+                Ok(claimed) => {
+                    under_way.extend(claimed.into_iter().map(|row| self.deliver_webhook(endpoint, row)));
+                }
                 Err(error) => tracing::warn!(?error, endpoint = endpoint.name, "webhooks can't be read"),
             }
-            if stop.run_until_cancelled(tokio::time::sleep(POLL)).await.is_none() {
-                return;
+            // One that takes long keeps its own place only.
+            tokio::select! {
+                Some(()) = under_way.next() => while let Some(Some(())) = under_way.next().now_or_never() {},
+                () = tokio::time::sleep(POLL) => {}
+                () = stop.cancelled() => {}
             }
         }
-    }
-
-    /// One round; answers how many deliveries were claimed.
-    async fn deliver_some(&self, endpoint: &Endpoint) -> Result<u64, Error> {
-        let claimed = self.claim_webhooks(endpoint).await?;
-        let count = claimed.len() as u64;
-        join_all(claimed.into_iter().map(|delivery| self.deliver_webhook(endpoint, delivery))).await;
-        Ok(count)
+        under_way.collect::<()>().await;
     }
 
     /// Takes deliveries that are due for this worker alone. Should it die, they are due again when the claim runs out.
-    async fn claim_webhooks(&self, endpoint: &Endpoint) -> Result<Vec<webhook_delivery::Model>, Error> {
+    async fn claim_webhooks(
+        &self,
+        endpoint: &Endpoint,
+        most: usize,
+    ) -> Result<Vec<webhook_delivery::Model>, Error> {
+        if most == 0 {
+            return Ok(vec![]);
+        }
         let now = self.sources.now();
         let skip = match self.db.engine() {
             DbBackend::Postgres => "FOR UPDATE SKIP LOCKED",
@@ -78,7 +85,7 @@ impl Services {
             "UPDATE webhook_deliveries SET due_at = $1, attempts = attempts + 1 WHERE id IN (
                SELECT id FROM webhook_deliveries WHERE endpoint = $2 AND state = 'pending' AND due_at <= $3
                  AND NOT EXISTS (SELECT 1 FROM webhook_pauses p WHERE p.endpoint = $2 AND p.paused_until > $3)
-               ORDER BY due_at LIMIT {BATCH} {skip}) RETURNING *"
+               ORDER BY due_at LIMIT {most} {skip}) RETURNING *"
         );
         let values: [Value; 3] = [(now + CLAIM).into(), endpoint.name.clone().into(), now.into()];
         let statement = Statement::from_sql_and_values(self.db.engine(), sql, values);
