@@ -51,7 +51,7 @@ impl Services {
     async fn serve(&self, endpoint: &Endpoint, stop: &CancellationToken) {
         let mut under_way = FuturesUnordered::new();
         while !stop.is_cancelled() {
-            match self.claim_webhooks(endpoint, AT_ONCE - under_way.len()).await {
+            match self.claim_webhooks(endpoint, AT_ONCE.saturating_sub(under_way.len())).await {
                 Ok(claimed) => {
                     under_way.extend(claimed.into_iter().map(|row| self.deliver_webhook(endpoint, row)));
                 }

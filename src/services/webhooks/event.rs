@@ -89,7 +89,7 @@ impl Announcement {
         data.insert("account_id".to_owned(), account.map(|id| id.to_string()).into());
         data.extend(self.data);
         let event = self.kind.name();
-        let payload = payload(event, data, at);
+        let payload = payload(event, &data, at);
         let row = |(id, endpoint)| webhook_delivery::Model {
             id,
             endpoint,
@@ -108,7 +108,7 @@ impl Announcement {
 }
 
 /// The body of a webhook.
-pub(super) fn payload(event: &str, data: Map<String, Value>, at: Timestamp) -> String {
+pub(super) fn payload(event: &str, data: &Map<String, Value>, at: Timestamp) -> String {
     json!({ "type": event, "timestamp": rfc3339(at), "data": data }).to_string()
 }
 
@@ -158,10 +158,10 @@ mod tests {
     use super::super::super::audit::Actor;
     use super::*;
 
-    fn told(event: Event<'_>) -> Value {
+    fn told(event: &Event<'_>) -> Value {
         let kind = EventType::of(event.action).expect("an event");
         let to = vec![(WebhookDeliveryId(Uuid::nil()), "crm".to_owned())];
-        let rows = Announcement::new(kind, &event, to).rows(event.account, Timestamp(0));
+        let rows = Announcement::new(kind, event, to).rows(event.account, Timestamp(0));
         serde_json::from_str(&rows[0].payload).expect("JSON")
     }
 
@@ -181,7 +181,7 @@ mod tests {
                 "verification_id": "v", "level": "full", "status": "approved", "ial": 2,
             },
         });
-        assert_eq!(told(event), expected);
+        assert_eq!(told(&event), expected);
     }
 
     #[test]
@@ -202,7 +202,7 @@ mod tests {
             (Action::DeletionScheduled, Value::Null, Value::Null, "all"),
         ] {
             let event = Event::new(action, Actor::Server).session(session, 1).detail(detail);
-            let data = &told(event)["data"];
+            let data = &told(&event)["data"];
             assert_eq!((&data["session_id"], &data["sessions"]), (&id, &json!(which)), "{action:?}");
         }
     }

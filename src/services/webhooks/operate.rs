@@ -101,7 +101,7 @@ impl Services {
     pub async fn test_webhook(&self, name: &str) -> Result<Option<Tested>, Error> {
         let Some(endpoint) = self.webhooks.endpoint(name) else { return Ok(None) };
         let now = self.sources.now();
-        let payload = payload("webhook.test", Map::new(), now);
+        let payload = payload("webhook.test", &Map::new(), now);
         let tested = match self.webhooks.send(endpoint, self.sources.id(), &payload, now).await {
             Ok(reply) => {
                 Tested::Answered { status: reply.status.as_u16(), success: reply.status.is_success() }
