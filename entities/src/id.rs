@@ -78,4 +78,6 @@ ids! {
     KycEventId,
     /// The key of a person's events.
     KycPersonKeyId,
+    /// An event on its way to an endpoint of the operator's.
+    WebhookDeliveryId,
 }

@@ -24,10 +24,12 @@ pub mod session;
 pub mod timestamp;
 pub mod totp_authenticator;
 pub mod webauthn_challenge;
+pub mod webhook_delivery;
 
 pub use id::{
     AccessKeyId, AccountId, ApiKeyId, AuditEventId, EmailChangeId, EmailVerificationId, KycChangeId,
     KycEventId, KycPersonKeyId, KycVerificationId, MfaTicketId, OutboxMessageId, PasskeyId, PasswordResetId,
     RecoveryCodeId, RememberedDeviceId, ServerKeyId, SessionId, TotpAuthenticatorId, WebauthnChallengeId,
+    WebhookDeliveryId,
 };
 pub use timestamp::Timestamp;

@@ -175,6 +175,14 @@ async fn database(config: Config, report: &mut Report) {
                 ),
                 Ok(backlog) => report.good(&format!("outbox: {} mails wait", backlog.pending)),
             }
+            match services.webhook_backlog().await {
+                Err(error) => report.bad(&format!("webhooks: {error}"), "Check the database."),
+                Ok(backlog) if backlog.dead > 0 => report.note(
+                    &format!("webhooks: {} were given up, {} wait", backlog.dead, backlog.pending),
+                    "`latchkey webhooks list --state dead` says why; `latchkey webhooks replay --dead` sends them again.",
+                ),
+                Ok(backlog) => report.good(&format!("webhooks: {} wait", backlog.pending)),
+            }
             services.db.close().await;
         }
     }

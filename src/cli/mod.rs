@@ -8,6 +8,7 @@ mod openapi;
 mod root_keys;
 mod serve;
 mod users;
+mod webhooks;
 
 use std::path::PathBuf;
 
@@ -51,6 +52,9 @@ enum Command {
     /// List, show, disable, enable, delete or import accounts, and remove lost second factors
     #[command(subcommand)]
     Users(users::Command),
+    /// List webhooks, send again what was given up, or try an endpoint
+    #[command(subcommand)]
+    Webhooks(webhooks::Command),
     /// Check configuration, database, keys and mail, and say how to mend what is wrong
     Doctor,
 }
@@ -73,6 +77,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Migrate(command) => migrate::run(&command, &config).await,
         Command::Keys(command) => keys::run(&command, config).await,
         Command::Users(command) => users::run(command, config).await,
+        Command::Webhooks(command) => webhooks::run(command, config).await,
         Command::Openapi(_) | Command::Doctor => unreachable!("handled above"),
     }
 }

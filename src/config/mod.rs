@@ -5,6 +5,7 @@
 
 mod load;
 mod validate;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crate::plugins::kyc::{Check, Settings};
 pub use crate::secret::Secret;
 use crate::services::policy::Requirement;
 pub use load::{ConfigErrors, load};
+pub use webhooks::{WebhookEndpoint, Webhooks};
 
 /// Everything an operator can set. The doc comment of a field is its documentation: what, unit, default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,6 +65,7 @@ pub struct Config {
     pub passkeys: Passkeys,
     pub vault: Vault,
     pub kyc: Kyc,
+    pub webhooks: Webhooks,
     pub limits: Limits,
     pub http: Http,
     pub retention: Retention,
@@ -364,7 +367,8 @@ pub struct Http {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Retention {
-    /// Days that sessions signed out or past their absolute end, used links and delivered mails are kept. Default 7.
+    /// Days that sessions signed out or past their absolute end, used links, delivered mails and webhooks are kept.
+    /// Default 7.
     pub ended_days: u32,
     /// Days that an account may stay unconfirmed before it is removed with all that hangs on it. Default 30.
     pub unverified_days: u32,
@@ -400,6 +404,7 @@ impl Default for Config {
             passkeys: Passkeys::default(),
             vault: Vault::default(),
             kyc: Kyc::default(),
+            webhooks: Webhooks::default(),
             limits: Limits::default(),
             http: Http::default(),
             retention: Retention::default(),

@@ -5,7 +5,7 @@ use url::{Host, Url};
 use super::{Config, Tokens, within};
 use crate::plugins::{connectors, kyc};
 
-fn is_word(text: &str) -> bool {
+pub(super) fn is_word(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     (1..=64).contains(&text.len()) && text.bytes().all(plain)
 }
@@ -200,6 +200,7 @@ impl Config {
         }
 
         self.validate_kyc(&mut demand);
+        self.validate_webhooks(&mut demand);
         self.validate_passkeys(&mut demand);
 
         demand(

@@ -16,3 +16,4 @@ pub mod root_ring;
 pub mod seal;
 pub mod signing_key;
 pub mod totp;
+pub mod webhook_key;

@@ -8,6 +8,7 @@ pub mod stub;
 
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use url::Url;
 
@@ -90,6 +91,28 @@ pub async fn exchange(
         Ok(Answer { status, headers, body })
     };
     tokio::time::timeout(patience, exchange).await.unwrap_or(Err(Failure::Timeout))
+}
+
+/// Sends, and takes the head of the answer for the whole of it. Of the text, so many bytes are read at most and dropped.
+pub async fn knock(
+    request: RequestBuilder,
+    patience: Duration,
+    max_bytes: usize,
+) -> Result<(StatusCode, HeaderMap), Failure> {
+    let deadline = tokio::time::Instant::now() + patience;
+    let mut answer =
+        tokio::time::timeout_at(deadline, request.send()).await.map_err(|_| Failure::Timeout)??;
+    let head = (answer.status(), answer.headers().clone());
+    // A text that is read to its end leaves a connection that can be used again.
+    let rest = async {
+        let mut left = max_bytes;
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            let Some(less) = left.checked_sub(chunk.len()) else { return };
+            left = less;
+        }
+    };
+    let _ = tokio::time::timeout_at(deadline, rest).await;
+    Ok(head)
 }
 
 async fn read(mut answer: Response, max_bytes: usize) -> Result<Vec<u8>, Failure> {

@@ -138,6 +138,8 @@ fn background(
     let mut tasks = JoinSet::new();
     let (outbox, token) = (Arc::clone(services), stop.clone());
     tasks.spawn(async move { outbox.deliver_mail(transport, token).await });
+    let (webhooks, token) = (Arc::clone(services), stop.clone());
+    tasks.spawn(async move { webhooks.deliver_webhooks(token).await });
     let (reaper, token) = (Arc::clone(services), stop.clone());
     tasks.spawn(async move { reaper.reap_regularly(token).await });
     let (inbox, token) = (Arc::clone(services), stop.clone());
@@ -149,6 +151,7 @@ fn background(
         loop {
             node.keys.reload(&node.db, node.sources.now()).await;
             node.count_mail().await;
+            node.count_webhooks().await;
             node.count_kyc().await;
             if token.run_until_cancelled(tokio::time::sleep(node.keys.reload_every())).await.is_none() {
                 return;

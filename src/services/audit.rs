@@ -3,6 +3,7 @@
 use entities::{AccountId, SessionId, audit_event};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
 
+use super::webhooks::{self, Announcement};
 use super::{Error, Origin, Services};
 
 /// What can happen. The text is stable: operators search for it.
@@ -229,7 +230,8 @@ impl Services {
             Actor::Server => ("server", None),
             Actor::Operator => ("operator", None),
         };
-        Record(audit_event::Model {
+        let announcement = self.webhooks.announce(&event, &self.sources);
+        let row = audit_event::Model {
             id: self.sources.id(),
             at: self.sources.now(),
             action: event.action.name().to_owned(),
@@ -241,7 +243,8 @@ impl Services {
             user_agent: origin.and_then(|origin| origin.user_agent.clone()),
             request_id: origin.map(|origin| origin.request_id.clone()),
             detail: event.detail.map(|detail| detail.to_string()),
-        })
+        };
+        Record(row, announcement)
     }
 
     /// Writes an event that goes with no change, such as a refusal.
@@ -255,25 +258,27 @@ impl Services {
     }
 }
 
-/// An audit row ready to be written.
+/// An audit row ready to be written, with the webhooks that tell of the event.
 #[derive(Debug, Clone)]
 #[must_use = "an event that is not written did not happen"]
-pub struct Record(pub(super) audit_event::Model);
+pub struct Record(pub(super) audit_event::Model, Option<Announcement>);
 
 impl Record {
     pub async fn write(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
-        audit_event::Entity::insert(self.0.into_active_model().reset_all())
-            .exec_without_returning(db)
-            .await
-            .map(drop)
+        Self::write_all(vec![self], db).await
     }
 
-    /// Writes many events in one statement.
+    /// Writes many events in one statement, and another one if webhooks tell of them.
     pub async fn write_all(records: Vec<Self>, db: &impl ConnectionTrait) -> Result<(), DbErr> {
         if records.is_empty() {
             return Ok(());
         }
-        let rows = records.into_iter().map(|record| record.0.into_active_model().reset_all());
-        audit_event::Entity::insert_many(rows).exec_without_returning(db).await.map(drop)
+        let (mut rows, mut deliveries) = (vec![], vec![]);
+        for Self(row, announcement) in records {
+            deliveries.extend(announcement.into_iter().flat_map(|told| told.rows(row.account_id, row.at)));
+            rows.push(row.into_active_model().reset_all());
+        }
+        audit_event::Entity::insert_many(rows).exec_without_returning(db).await?;
+        webhooks::write(deliveries, db).await
     }
 }

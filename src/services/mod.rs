@@ -21,6 +21,7 @@ pub mod root_keys;
 pub mod sessions;
 pub mod signing_keys;
 pub mod vault;
+pub mod webhooks;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub struct Services {
     breaches: Option<Arc<passwords::Breaches>>,
     vault: Arc<vault::Vault>,
     pub kyc: Arc<kyc::Kyc>,
+    webhooks: Arc<webhooks::Webhooks>,
     sessions: Arc<Batcher<entities::SessionId, Option<Arc<sessions::State>>>>,
     refreshes: Arc<Batcher<sessions::Renewal, Option<sessions::Renewed>>>,
 }
@@ -83,6 +85,7 @@ impl Services {
         let roots = RootRing::obtain(&config, sources.entropy).map_err(|error| error.to_string())?;
         let vault = vault::Vault::open(&config, &roots, &sources).await?;
         let kyc = kyc::Kyc::open(&config, &roots, &sources)?;
+        let webhooks = webhooks::Webhooks::open(&config)?;
         root_keys::demand_all(&db, &roots, &*vault.roots, sources.entropy).await?;
         let hasher = Hasher::start(&hashing_params(&config), sources.entropy)?;
         let keys = signing_keys::Keyring::open(&config, &db, &sources, &roots).await?;
@@ -108,6 +111,7 @@ impl Services {
             breaches,
             vault,
             kyc,
+            webhooks,
             sessions,
             refreshes,
         })

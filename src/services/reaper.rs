@@ -61,6 +61,19 @@ impl Services {
                 "finished_at IS NOT NULL AND state = 'dead' AND finished_at < $1",
                 trail,
             ),
+            (
+                "webhook_deliveries",
+                "id",
+                "finished_at IS NOT NULL AND state = 'sent' AND finished_at < $1",
+                ended,
+            ),
+            (
+                "webhook_deliveries",
+                "id",
+                "finished_at IS NOT NULL AND state = 'dead' AND finished_at < $1",
+                trail,
+            ),
+            ("webhook_pauses", "endpoint", "paused_until < $1", now),
             ("kyc_events", "id", "received_at < $1", now - DAY * self.config.kyc.events_days),
             ("rate_limits", "key", "tat < $1", now - DAY),
             ("server_keys", "id", "retires_at < $1", ended),
@@ -78,6 +91,7 @@ impl Services {
             rows += self.reap_where("accounts", "id", condition, unverified).await?;
         }
         rows += self.erase_due().await?;
+        self.give_up_webhooks().await?;
         self.clean_late_events().await?;
         Ok(rows)
     }

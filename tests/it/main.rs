@@ -45,4 +45,5 @@ mod sessions;
 mod shutdown;
 mod signing_keys;
 mod step_up;
+mod webhooks;
 mod well_known;

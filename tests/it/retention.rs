@@ -60,6 +60,8 @@ const KEPT_SMALL: &[(&str, &str)] = &[
     ("rate_limits", "reaped"),
     ("audit_events", "reaped"),
     ("outbox_messages", "reaped"),
+    ("webhook_deliveries", "reaped; those that can't be sent are given up after three days"),
+    ("webhook_pauses", "reaped; one for each endpoint"),
     ("totp_authenticators", "ten for each account; unconfirmed ones are reaped"),
     ("api_keys", "a hundred for each account, or as many as the operator allows"),
     ("access_keys", "fifty for each account"),

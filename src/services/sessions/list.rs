@@ -67,7 +67,11 @@ impl Services {
         }
         let (services, caller, origin) = (self.clone(), caller.clone(), origin.clone());
         self.end_where(all, move |count| {
-            services.ended(&caller, &origin, serde_json::json!({ "count": count }))
+            let mut detail = serde_json::json!({ "count": count });
+            if keep_current {
+                detail["kept"] = caller.state.session.to_string().into();
+            }
+            services.ended(&caller, &origin, detail)
         })
         .await
     }

@@ -38,8 +38,9 @@ impl Services {
         let Opened { api_key, secret, passphrase } = self.open_credential(&row).await?;
 
         let now = self.sources.now();
-        let detail =
-            serde_json::json!({ "api_key": id.to_string(), "version": row.version, "purpose": purpose });
+        let detail = serde_json::json!({
+            "api_key": id.to_string(), "provider": row.provider, "version": row.version, "purpose": purpose,
+        });
         let record = self.audit(visitor.event(Action::ApiKeyRevealed, origin).detail(visitor.detail(detail)));
         let fingerprint = device::fingerprint(owner, origin.user_agent.as_deref(), origin.ip);
         let (services, origin, version, name) = (self.clone(), origin.clone(), row.version, row.name.clone());

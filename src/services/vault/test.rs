@@ -171,7 +171,9 @@ impl Services {
         let result = self.run_test(connector, &credential, nonce).await;
         let row = result.applied_to(row);
         let event = visitor.event(Action::ApiKeyTested, origin);
-        let detail = serde_json::json!({ "api_key": row.id.to_string(), "outcome": result.outcome });
+        let detail = serde_json::json!({
+            "api_key": row.id.to_string(), "provider": row.provider, "outcome": result.outcome,
+        });
         let record = self.audit(event.detail(visitor.detail(detail)));
         let written = row.clone();
         let engine = self.db.engine();

@@ -12,6 +12,7 @@ mod passkey;
 pub mod process;
 mod providers;
 pub mod ranges;
+pub mod receiver;
 mod recovery;
 pub mod smtp;
 mod stubs;
