@@ -44,4 +44,5 @@ mod sessions;
 mod shutdown;
 mod signing_keys;
 mod step_up;
+mod tampering;
 mod well_known;
