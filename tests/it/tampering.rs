@@ -75,12 +75,13 @@ on_both_engines! {
         let here = Handle::current();
         // The runner waits for each case, so it has a thread of its own.
         let run = move || {
-            TestRunner::new(config).run(&case(), |case| {
+            let tried = TestRunner::new(config).run(&case(), |case| {
                 here.block_on(check(&app, &owners, &case));
                 Ok(())
-            })
+            });
+            tried.unwrap_or_else(|error| panic!("{error}"));
         };
-        tokio::task::spawn_blocking(run).await.unwrap().unwrap_or_else(|error| panic!("{error}"));
+        tokio::task::spawn_blocking(run).await.unwrap();
     }
 }
 
@@ -110,7 +111,7 @@ async fn check(app: &App, owners: &[User; 2], case: &Case) {
             altered[part].clone_from(&records[record].versions[version][taken]);
         }
         Alteration::Whole { from: (record, version) } => {
-            altered.clone_from(&records[record].versions[version])
+            altered.clone_from(&records[record].versions[version]);
         }
     }
     write(app, target.id, altered).await;
