@@ -75,7 +75,8 @@ fn account(email: String, body: &[u8]) -> Result<Account> {
 /// A counter that the scripts of one load share.
 pub type Turn = Rc<Cell<usize>>;
 
-fn next(turn: &Turn) -> usize {
+/// Its number, and one more for the next.
+pub fn next(turn: &Turn) -> usize {
     turn.replace(turn.get() + 1)
 }
 
@@ -112,14 +113,20 @@ impl Script for Signup {
     }
 }
 
-/// Asks for one profile after the other.
-pub struct Profile {
-    pub questions: Rc<[Question]>,
-    pub turn: Turn,
-    pub asked: usize,
+/// Asks one question after the other.
+pub struct Ask {
+    questions: Rc<[Question]>,
+    turn: Turn,
+    asked: usize,
 }
 
-impl Script for Profile {
+impl Ask {
+    pub fn new(questions: &Rc<[Question]>, turn: &Turn) -> Self {
+        Self { questions: Rc::clone(questions), turn: Rc::clone(turn), asked: 0 }
+    }
+}
+
+impl Script for Ask {
     fn request(&mut self, out: &mut Vec<u8>) {
         self.asked = next(&self.turn) % self.questions.len();
         out.clear();
@@ -175,7 +182,7 @@ const ACCESS_TOKEN: &[u8] = b"\"access_token\":\"";
 const REFRESH_TOKEN: &[u8] = b"\"refresh_token\":\"";
 
 /// The string after `key`, found without parsing the document around it; tokens need no unescaping.
-fn value_of<'a>(body: &'a [u8], key: &[u8]) -> Option<&'a str> {
+pub fn value_of<'a>(body: &'a [u8], key: &[u8]) -> Option<&'a str> {
     let rest = &body[memmem::find(body, key)? + key.len()..];
     std::str::from_utf8(&rest[..memchr::memchr(b'"', rest)?]).ok().filter(|value| !value.is_empty())
 }

@@ -132,6 +132,11 @@ impl Engine {
         }
     }
 
+    /// The URL of the server's database.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
     /// The server's binary.
     pub fn program(&self) -> &Path {
         &self.program

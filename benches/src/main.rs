@@ -9,6 +9,8 @@ mod load;
 mod measures;
 mod process;
 mod report;
+mod vault;
+mod vault_limits;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,6 +68,7 @@ enum Measure {
     SignIn,
     Profile,
     Refresh,
+    Vault,
     Isolation,
     Footprint,
 }
@@ -157,6 +160,10 @@ async fn measure(args: &Args, plan: &Plan, server: &Path, folder: &Path) -> Resu
     if wanted(Measure::Refresh) {
         eprintln!("refresh");
         rows.extend(measures::refresh(plan, &mut engines).await?);
+    }
+    if wanted(Measure::Vault) {
+        eprintln!("vault");
+        rows.extend(measures::vault(plan, &engines).await?);
     }
     if wanted(Measure::Isolation) {
         eprintln!("profile beside logins");

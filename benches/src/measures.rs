@@ -1,18 +1,19 @@
 //! What is measured: each measure takes turns between the server and its limit, so that both meet the same noise.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::accounts::{Account, Login, Nothing, Profile, Signup, Turn};
+use crate::accounts::{Account, Ask, Login, Nothing, Signup, Turn};
 use crate::engines::{self, Engine};
 use crate::limits;
 use crate::load::{self, Meter, Question, Sample, Script, Wrong, closed_loop};
 use crate::process::{self, Process};
 use crate::report::{Goal, Row, Unit};
+use crate::vault::{self, Operation, Store};
+use crate::vault_limits::VaultLimit;
 use crate::{CONNECTIONS, Plan};
 
 /// Connections that keep the hash pool busy without filling its queue.
@@ -83,9 +84,8 @@ pub async fn profile(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
     let samples = take_turns(plan, 1 + 2 * engines.len(), async |side| {
         let Some(side) = side.checked_sub(1) else { return ask_nothing(&empty, plan.window).await };
         let engine = &engines[side / 2];
-        let (questions, turn) = (&questions[side / 2][side % 2], Rc::new(Cell::new(0)));
-        let profile = || Profile { questions: Rc::clone(questions), turn: Rc::clone(&turn), asked: 0 };
-        let mut profiles = scripts(CONNECTIONS, profile);
+        let (questions, turn) = (&questions[side / 2][side % 2], Turn::default());
+        let mut profiles = scripts(CONNECTIONS, || Ask::new(questions, &turn));
         closed_loop(engine.server.address, &mut profiles, plan.window, engine.meter()).await
     })
     .await?;
@@ -124,6 +124,49 @@ pub async fn refresh(plan: &Plan, engines: &mut [Engine]) -> Result<Vec<Row>> {
         Row::against_limit("refresh", engine.name, Goal::AtLeast(1.0), &samples[2 * index + 1], limit)
     };
     Ok(engines.iter().enumerate().map(row).collect())
+}
+
+/// The vault at 64 connections, each with an account of its own, against AES-GCM and the same statements alone.
+pub async fn vault(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
+    let (mut holders, mut limits) = (Vec::new(), Vec::new());
+    for engine in engines {
+        let prepared = vault::prepare(engine.server.address, &engine.accounts).await?;
+        limits.push(VaultLimit::new(engine, &prepared)?);
+        holders.push(prepared);
+    }
+    let stored: Vec<Turn> = engines.iter().map(|_| Turn::default()).collect();
+    let mut rows = Vec::new();
+    for operation in Operation::ALL {
+        let samples = take_turns(plan, 2 * engines.len(), async |side| {
+            let (index, engine) = (side / 2, &engines[side / 2]);
+            if side % 2 == 0 {
+                return limits[index].run(operation, plan.window).await;
+            }
+            let (address, meter) = (engine.server.address, engine.meter());
+            if operation == Operation::Store {
+                let (accounts, turn) = (&engine.accounts, &stored[index]);
+                let store = || Store { accounts: Rc::clone(accounts), turn: Rc::clone(turn) };
+                return closed_loop(address, &mut scripts(CONNECTIONS, store), plan.window, meter).await;
+            }
+            let questions = holders[index].iter().map(|holder| holder.questions(operation));
+            let mut asks: Vec<Ask> =
+                questions.map(|questions| Ask::new(&questions, &Turn::default())).collect();
+            closed_loop(address, &mut asks, plan.window, meter).await
+        })
+        .await?;
+        for (index, engine) in engines.iter().enumerate() {
+            let name = limits[index].name(operation);
+            let (limit, measured) = (&samples[2 * index], &samples[2 * index + 1]);
+            rows.push(Row::against_limit(
+                &operation.name(),
+                engine.name,
+                Goal::None,
+                measured,
+                (&name, limit),
+            ));
+        }
+    }
+    Ok(rows)
 }
 
 /// The profile's p99 at a fixed rate while 64 logins saturate the hash pool, against the same without them.

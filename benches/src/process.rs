@@ -171,6 +171,9 @@ pub fn server_command(program: &Path, address: SocketAddr, database: &str, data:
         // A saturating client is what limits are for, and nobody here reads mail.
         .env("LATCHKEY_LIMITS__ENABLED", "false")
         .env("LATCHKEY_REQUIRE_VERIFIED_EMAIL", "false")
+        // The sign-ups of the beginning stay recent enough to reveal, and each account may store as much as is measured.
+        .env("LATCHKEY_ASSURANCE__RECENT_SECONDS", "86400")
+        .env("LATCHKEY_VAULT__KEYS_PER_ACCOUNT", "100000")
         .env("LATCHKEY_LOG__LEVEL", "warn");
     Ok(command)
 }

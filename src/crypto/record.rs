@@ -86,6 +86,10 @@ impl RecordKey {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
 
     const PLACE: Place = Place { owner: Uuid::from_u128(1), record: Uuid::from_u128(2), version: 3 };
@@ -120,6 +124,65 @@ mod tests {
         }
         for length in 0..sealed.len() {
             assert_eq!(key.open(&PLACE, "secret", &sealed[..length]), Err(Unopened), "length {length}");
+        }
+    }
+
+    fn place() -> impl Strategy<Value = Place> {
+        any::<(u128, u128, i32)>().prop_map(|(owner, record, version)| Place {
+            owner: Uuid::from_u128(owner),
+            record: Uuid::from_u128(record),
+            version,
+        })
+    }
+
+    /// The place that differs in one bit.
+    fn beside(place: Place, bit: u32) -> Place {
+        let turned = |id: Uuid, bit: u32| Uuid::from_u128(id.as_u128() ^ (1 << bit));
+        match bit {
+            0..128 => Place { owner: turned(place.owner, bit), ..place },
+            128..256 => Place { record: turned(place.record, bit - 128), ..place },
+            _ => Place { version: place.version ^ (1 << (bit - 256)), ..place },
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn any_field_opens_in_its_place_only(
+            place in place(),
+            bit in 0..288u32,
+            // Alike, as names are that begin with one another.
+            (field, other) in ("[ab]{0,3}", "[ab]{0,3}"),
+            plain in vec(any::<u8>(), 0..300),
+        ) {
+            let key = RecordKey::generate(Entropy);
+            let sealed = key.seal(&place, &field, &plain, Entropy);
+            let opened = key.open(&place, &field, &sealed);
+            prop_assert_eq!(opened.as_deref().map(Vec::as_slice), Ok(plain.as_slice()));
+            prop_assert_eq!(key.open(&beside(place, bit), &field, &sealed), Err(Unopened));
+            prop_assert_eq!(key.open(&place, &other, &sealed).is_ok(), field == other);
+            let stranger = RecordKey::generate(Entropy);
+            prop_assert_eq!(stranger.open(&place, &field, &sealed), Err(Unopened));
+        }
+
+        #[test]
+        fn any_alteration_of_any_field_is_noticed(
+            place in place(),
+            plain in vec(any::<u8>(), 0..300),
+            (bit, cut) in any::<(Index, Index)>(),
+            more in vec(any::<u8>(), 1..40),
+        ) {
+            let key = RecordKey::generate(Entropy);
+            let sealed = key.seal(&place, "secret", &plain, Entropy);
+            let mut flipped = sealed.clone();
+            let bit = bit.index(flipped.len() * 8);
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let cut = &sealed[..cut.index(sealed.len())];
+            for altered in [&flipped[..], cut, &[cut, &more].concat(), &[&sealed[..], &more].concat()] {
+                prop_assume!(altered != sealed.as_slice());
+                prop_assert_eq!(key.open(&place, "secret", altered), Err(Unopened));
+            }
         }
     }
 }

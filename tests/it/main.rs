@@ -45,5 +45,6 @@ mod sessions;
 mod shutdown;
 mod signing_keys;
 mod step_up;
+mod tampering;
 mod webhooks;
 mod well_known;

@@ -3,6 +3,9 @@
 //!
 //! To add one, write a file beside these and name it in [`ALL`]; `docs/connectors.md` leads through it.
 
+/// What `docs/connectors.md` shows, so that it compiles.
+#[cfg(test)]
+mod acme;
 mod alpaca;
 mod answers;
 mod bearer;
@@ -247,6 +250,14 @@ mod tests {
             }
             assert!(about.clock.is_none_or(|clock| clock.path.starts_with('/')), "{name}");
         }
+    }
+
+    #[test]
+    fn the_document_shows_a_connector_that_compiles() {
+        let document = include_str!("../../../docs/connectors.md");
+        let shown = document.split_once("```rust\n").and_then(|(_, rest)| rest.split_once("```"));
+        assert_eq!(shown.map(|(code, _)| code), Some(include_str!("acme.rs")));
+        assert_eq!(acme::Acme.about().name, "acme");
     }
 
     #[test]
