@@ -12,7 +12,7 @@ use super::super::instant::Instant;
 use super::super::payload::{Bounded, Cursor, Json, Nullable, Path, Query};
 use super::super::problem::errors;
 use super::page;
-use super::shapes::{Verification, KycStatus};
+use super::shapes::{KycStatus, Verification};
 use crate::plugins::kyc::Check;
 use crate::services::kyc::{self, Case, Decision, Page, Place, Proposal, Verdict};
 
