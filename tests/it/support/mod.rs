@@ -14,6 +14,7 @@ mod providers;
 pub mod ranges;
 mod recovery;
 pub mod smtp;
+mod staff;
 mod totp;
 pub mod transit;
 mod user;
