@@ -9,6 +9,7 @@ mod m0002_assurance;
 mod m0003_vault;
 mod m0004_root_keys;
 mod m0005_kyc;
+mod m0007_admin;
 
 pub struct Migrator;
 
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_vault::Migration),
             Box::new(m0004_root_keys::Migration),
             Box::new(m0005_kyc::Migration),
+            Box::new(m0007_admin::Migration),
         ]
     }
 }

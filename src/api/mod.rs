@@ -3,6 +3,7 @@
 mod access_keys;
 mod account_data;
 mod accounts;
+mod admin;
 mod api_keys;
 mod auth;
 mod caller;
@@ -41,6 +42,8 @@ pub enum Tag {
     /// Credentials of third parties: stored sealed, tested, used without being shown, revealed to their owner
     #[oai(rename = "Api Keys")]
     ApiKeys,
+    /// What operators and reviewers do for others
+    Admin,
     /// The state of this server, and the keys that verify its tokens
     Server,
 }
@@ -60,6 +63,7 @@ pub fn service() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
         api_keys::ApiKeysApi,
         access_keys::AccessKeysApi,
         connectors::ConnectorsApi,
+        admin::AdminApi,
         well_known::WellKnownApi,
     );
     OpenApiService::new(operations, "Latchkey", env!("CARGO_PKG_VERSION"))

@@ -11,6 +11,7 @@ mod check;
 mod cursor;
 mod datetime;
 mod email;
+mod email_start;
 mod https_url;
 mod json;
 mod language;
@@ -37,6 +38,7 @@ pub use self::{
     bounded::Bounded,
     cursor::Cursor,
     email::{Email, EmailError},
+    email_start::EmailStart,
     https_url::HttpsUrl,
     json::{BodyLimits, Json, read_body},
     language::Language,
