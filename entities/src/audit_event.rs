@@ -12,7 +12,7 @@ pub struct Model {
     pub at: Timestamp,
     /// What happened, `noun.verb`.
     pub action: String,
-    /// Who did it: `account`, `anonymous`, `operator` or `server`.
+    /// Who did it: `account`, `anonymous`, `staff`, `operator` (at the command line) or `server`.
     pub actor: String,
     /// The account it happened to, where there is one. No foreign key: the trail outlives the account.
     pub account_id: Option<AccountId>,

@@ -10,6 +10,7 @@ mod m0003_vault;
 mod m0004_root_keys;
 mod m0005_kyc;
 mod m0006_webhooks;
+mod m0007_admin;
 
 pub struct Migrator;
 
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_root_keys::Migration),
             Box::new(m0005_kyc::Migration),
             Box::new(m0006_webhooks::Migration),
+            Box::new(m0007_admin::Migration),
         ]
     }
 }

@@ -73,6 +73,10 @@ fn show_examples(document: &mut Value) {
                 parameter["example"] = true.into();
             } else if parameter["name"] == "status" {
                 parameter["example"] = "working".into();
+            } else if parameter["name"] == "state" {
+                parameter["example"] = "active".into();
+            } else if parameter["name"] == "role" {
+                parameter["example"] = "operator".into();
             } else if parameter["name"] == "limit" {
                 parameter["example"] = 20.into();
             }

@@ -3,6 +3,7 @@
 mod access_keys;
 mod account_data;
 mod accounts;
+mod admin;
 mod api_keys;
 mod auth;
 mod caller;
@@ -67,6 +68,7 @@ pub fn service() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
         connectors::ConnectorsApi,
         kyc::KycApi,
         kyc::ReviewApi,
+        admin::AdminApi,
         well_known::WellKnownApi,
     );
     OpenApiService::new(operations, "Latchkey", env!("CARGO_PKG_VERSION"))

@@ -91,6 +91,8 @@ codes! {
     SigningNotAllowed, FORBIDDEN, "Signing not allowed";
     /// There is nothing here, or it belongs to somebody else
     NotFound, NOT_FOUND, "Not found";
+    /// Without this operator there would be none
+    LastOperator, CONFLICT, "Last operator";
     /// The account has as many of these as it may
     LimitReached, CONFLICT, "Limit reached";
     /// The owner has another one of this name
@@ -252,6 +254,7 @@ impl Fault {
                 Error::NameTaken => Code::NameTaken,
                 Error::InvalidWebhook => Code::InvalidWebhook,
                 Error::OwnCase => Code::OwnCase,
+                Error::LastOperator => Code::LastOperator,
                 Error::VerificationClosed => Code::VerificationClosed,
                 Error::IdempotencyKeyReused => Code::IdempotencyKeyReused,
                 Error::InProgress => Code::RequestInProgress,
@@ -412,6 +415,7 @@ impl Code {
             Self::InsufficientScope => "This access key was not made for this. Use one that has the scope.",
             Self::InsufficientRole => "This account may not do this. An operator can give it the role.",
             Self::InvalidWebhook => "This is not a webhook of a provider that is set up here.",
+            Self::LastOperator => "This is the last operator. Make somebody else one first.",
             Self::OwnCase => "Nobody decides about themselves. Leave it to somebody else.",
             Self::VerificationClosed => "This verification is at its end. Begin another one.",
             Self::IdempotencyKeyReused => {

@@ -98,11 +98,11 @@ impl Example for SessionList {
 /// Sessions have ended
 #[derive(Debug, Object)]
 #[oai(example)]
-struct SessionsEnded {
+pub struct SessionsEnded {
     /// Always true
-    success: bool,
+    pub success: bool,
     /// How many
-    ended: u64,
+    pub ended: u64,
 }
 
 impl Example for SessionsEnded {

@@ -1,13 +1,15 @@
 //! `latchkey users`
 
 use clap::Subcommand;
-use entities::{AccountId, account};
+use entities::AccountId;
+use entities::account::{self, Role};
+use sea_orm::Iterable;
 
 use super::import;
 use crate::api::payload::Email;
 use crate::clock::rfc3339;
 use crate::config::Config;
-use crate::services::accounts::Selector;
+use crate::services::accounts::{AccountState, Filter, Selector};
 use crate::services::{Error, Services};
 
 #[derive(Subcommand)]
@@ -27,6 +29,13 @@ pub enum Command {
     Disable { account: Who },
     /// Let a disabled account sign in again
     Enable { account: Who },
+    /// Say what somebody may do for others, from their next request on
+    SetRole {
+        account: Who,
+        /// user, reviewer (decides identity checks) or operator (looks after accounts as well)
+        #[arg(value_parser = role)]
+        role: Role,
+    },
     /// Remove all second factors of somebody who has lost them; ends the sessions, and tells the owner by mail
     ResetFactors {
         account: Who,
@@ -60,6 +69,11 @@ impl std::str::FromStr for Who {
     }
 }
 
+fn role(text: &str) -> Result<Role, String> {
+    let named = Role::iter().find(|role| role.name() == text);
+    named.ok_or_else(|| "it is one of user, reviewer and operator".into())
+}
+
 pub async fn run(command: Command, config: Config) -> Result<(), String> {
     let services = super::services(config).await?;
     let result = act(command, &services).await;
@@ -71,12 +85,13 @@ async fn act(command: Command, services: &Services) -> Result<(), String> {
     let failed = |error: Error| error.to_string();
     match command {
         Command::List { after, limit } => {
-            let accounts = services.list_accounts(after, limit).await.map_err(failed)?;
-            for account in &accounts {
-                println!("{}  {:10}  {}", account.id, state(account), account.email);
+            let page = services.list_accounts(&Filter::default(), after, limit).await.map_err(failed)?;
+            for account in &page.accounts {
+                let (state, role) = (AccountState::of(account).name(), account.role.name());
+                println!("{}  {state:10}  {role:8}  {}", account.id, account.email);
             }
-            if accounts.len() as u64 == limit {
-                println!("There may be more: --after {}", accounts[accounts.len() - 1].id);
+            if let Some(after) = page.after {
+                println!("There are more: --after {after}");
             }
         }
         Command::Show { account } => show(&find(services, &account).await?),
@@ -93,6 +108,12 @@ async fn act(command: Command, services: &Services) -> Result<(), String> {
             let account = find(services, &account).await?;
             let changed = services.set_disabled(account.id, false).await.map_err(failed)?;
             println!("{} {}", account.email, if changed { "is enabled" } else { "was not disabled" });
+        }
+        Command::SetRole { account, role } => {
+            let account = find(services, &account).await?;
+            let changed = services.set_role(account.id, role).await.map_err(failed)?;
+            let (email, role) = (account.email, role.name());
+            println!("{email} {} {role}", if changed { "is now" } else { "was already" });
         }
         Command::ResetFactors { account, yes } => {
             let account = find(services, &account).await?;
@@ -130,19 +151,12 @@ async fn find(services: &Services, who: &Who) -> Result<account::Model, String> 
     found.ok_or_else(|| "there is no such account".into())
 }
 
-fn state(account: &account::Model) -> &'static str {
-    match account {
-        account::Model { disabled_at: Some(_), .. } => "disabled",
-        account::Model { email_verified_at: None, .. } => "unverified",
-        _ => "active",
-    }
-}
-
 fn show(account: &account::Model) {
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
     println!("id          {}", account.id);
     println!("email       {}", account.email);
-    println!("state       {}", state(account));
+    println!("state       {}", AccountState::of(account).name());
+    println!("role        {}", account.role.name());
     println!("verified    {}", account.email_verified_at.map_or_else(|| "-".into(), rfc3339));
     println!("full name   {}", or_dash(&account.full_name));
     println!("phone       {}", or_dash(&account.phone));

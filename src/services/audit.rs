@@ -6,6 +6,9 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveM
 use super::webhooks::{self, Announcement};
 use super::{Error, Origin, Services};
 
+/// What the trail calls reviewers and operators.
+pub(super) const STAFF: &str = "staff";
+
 /// What can happen. The text is stable: operators search for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -98,6 +101,8 @@ pub enum Action {
     /// A reviewer wants a decision, to which another one must agree.
     VerificationProposed,
     RoleChanged,
+    /// An operator read what happened to an account.
+    AuditRead,
 }
 
 impl Action {
@@ -169,6 +174,7 @@ impl Action {
             Self::VerificationChanged => "verification.changed",
             Self::VerificationProposed => "verification.proposed",
             Self::RoleChanged => "account.role_changed",
+            Self::AuditRead => "audit.read",
         }
     }
 }
@@ -226,7 +232,7 @@ impl Services {
         let (actor, origin) = match event.actor {
             Actor::Anonymous(origin) => ("anonymous", Some(origin)),
             Actor::Account(origin) => ("account", Some(origin)),
-            Actor::Staff(origin) => ("staff", Some(origin)),
+            Actor::Staff(origin) => (STAFF, Some(origin)),
             Actor::Server => ("server", None),
             Actor::Operator => ("operator", None),
         };

@@ -33,6 +33,9 @@ pub enum Error {
     /// Nobody decides about themselves.
     #[error("this is the caller's own case")]
     OwnCase,
+    /// Without this operator there would be none.
+    #[error("this is the last operator; make somebody else one first")]
+    LastOperator,
     /// A webhook that no provider of ours has sent, as far as can be told.
     #[error("not a webhook of a provider")]
     InvalidWebhook,

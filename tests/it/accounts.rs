@@ -108,7 +108,7 @@ on_both_engines! {
             app.sign_up(same, "a password of somebody else").await;
         }
         app.try_login("ada@example.com", "a password of somebody else").await.assert_error(401, "invalid_credentials");
-        assert_eq!(app.services.list_accounts(None, 10).await.unwrap().len(), 1);
+        assert_eq!(app.services.list_accounts(&latchkey::services::accounts::Filter::default(), None, 10).await.unwrap().accounts.len(), 1);
     }
 
     async fn a_profile_changes_in_the_members_that_are_sent(app: App) {

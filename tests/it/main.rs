@@ -9,6 +9,7 @@ mod access_keys;
 mod access_tokens;
 mod account_data;
 mod accounts;
+mod admin;
 mod api_keys;
 mod canary;
 mod cli;

@@ -298,6 +298,22 @@ on_both_engines! {
         app.anonymous().verify_recovery_code(&ticket, &codes[0]).await.assert_status(200);
     }
 
+    async fn what_is_proved_while_recovering_counts_no_more_afterwards(app: App) {
+        let (_, totp, codes) = app.user_with_totp(ADA).await;
+        let ticket = app.ticket(ADA, PASSWORD).await;
+        let answer = app.anonymous().verify_recovery_code(&ticket, &codes[0]).await.assert_status(200);
+        let mut ada = User::new(app.anonymous(), ADA, PASSWORD, &answer);
+        app.next_code();
+        ada.step_up(&totp, app.now()).await;
+        assert_eq!(ada.claims()["aal"], 1);
+        // To the millisecond at the end of the recovery.
+        app.clock.advance_seconds(86_400 - 30);
+        ada.refresh().await;
+        assert_eq!(ada.claims()["aal"], 1);
+        ada.step_up(&totp, app.now()).await;
+        assert_eq!(ada.claims()["aal"], 2);
+    }
+
     async fn a_recovery_code_signs_in_once_and_the_account_recovers(app: App) {
         let (mut before, totp, codes) = app.user_with_totp(ADA).await;
         let ticket = app.ticket(ADA, PASSWORD).await;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use entities::account::Role;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, App, Client, PASSWORD, Totp, User};
@@ -20,8 +21,12 @@ enum Access {
     Recent,
     /// Whoever signed in of late with two factors that count.
     TwoFactors,
+    /// Operators signed in with two factors.
+    Operator,
+    /// The same of late.
+    RecentOperator,
 }
-use Access::{OptionalToken, Public, Recent, SignedIn, TwoFactors};
+use Access::{Operator, OptionalToken, Public, Recent, RecentOperator, SignedIn, TwoFactors};
 
 /// Every operation, with a body that is well-formed enough to get past the gate and to change nothing, where there is one.
 const OPERATIONS: &[(&str, Access)] = &[
@@ -78,6 +83,13 @@ const OPERATIONS: &[(&str, Access)] = &[
     ("access_key_create", TwoFactors),
     ("access_key_list", SignedIn),
     ("access_key_delete", SignedIn),
+    ("admin_user_list", Operator),
+    ("admin_user_get", Operator),
+    ("admin_user_audit", Operator),
+    ("admin_user_disable", RecentOperator),
+    ("admin_user_enable", RecentOperator),
+    ("admin_user_end_sessions", RecentOperator),
+    ("admin_user_set_role", RecentOperator),
     ("key_set_get", Public),
     ("liveness_get", Public),
     ("readiness_get", Public),
@@ -100,11 +112,23 @@ enum Who {
     Recovering,
     /// A sign-in on a remembered device from before the account recovered.
     RecoveringAal1,
+    /// The only one who is no operator; called where that counts.
+    WithoutRole,
 }
 use Who::*;
 
-const EVERYBODY: [Who; 9] =
-    [Anonymous, Ticket, Aal1, StaleAal2, FreshAal2, Disabled, Deleted, Recovering, RecoveringAal1];
+const EVERYBODY: [Who; 10] = [
+    Anonymous,
+    Ticket,
+    Aal1,
+    StaleAal2,
+    FreshAal2,
+    Disabled,
+    Deleted,
+    Recovering,
+    RecoveringAal1,
+    WithoutRole,
+];
 
 /// What the gate says: `None` lets in.
 fn expected(access: Access, who: Who) -> Option<&'static str> {
@@ -112,12 +136,12 @@ fn expected(access: Access, who: Who) -> Option<&'static str> {
         (Public, _) | (OptionalToken, Anonymous) => None,
         (_, Anonymous) => Some("unauthenticated"),
         (_, Ticket | Disabled | Deleted) => Some("invalid_token"),
-        (OptionalToken | SignedIn, Aal1 | StaleAal2 | FreshAal2 | Recovering | RecoveringAal1) => None,
-        (Recent, FreshAal2 | Recovering) | (TwoFactors, FreshAal2) => None,
-        (Recent, Aal1 | StaleAal2 | RecoveringAal1)
-        | (TwoFactors, Aal1 | StaleAal2 | Recovering | RecoveringAal1) => {
-            Some("insufficient_user_authentication")
-        }
+        (Operator | RecentOperator, WithoutRole) => Some("insufficient_role"),
+        (OptionalToken | SignedIn, _) => None,
+        (Recent, FreshAal2 | Recovering | WithoutRole) => None,
+        (TwoFactors, FreshAal2 | WithoutRole) | (RecentOperator, FreshAal2) => None,
+        (Operator, FreshAal2 | StaleAal2) => None,
+        (Recent | TwoFactors | Operator | RecentOperator, _) => Some("insufficient_user_authentication"),
     }
 }
 
@@ -159,7 +183,7 @@ async fn client(app: &App, who: Who, email: &str) -> Client {
     }
     let (mut ada, totp, codes) = app.user_with_totp(email).await;
     let id = ada.id.parse().unwrap();
-    match who {
+    let client = match who {
         Anonymous => unreachable!("has no account"),
         Ticket => app.anonymous().bearer(&app.ticket(email, PASSWORD).await),
         Aal1 => remembered(app, email, &totp).await,
@@ -167,7 +191,7 @@ async fn client(app: &App, who: Who, email: &str) -> Client {
             app.clock.advance_seconds(601);
             (*ada).clone()
         }
-        FreshAal2 => {
+        FreshAal2 | WithoutRole => {
             ada.step_up(&totp, app.now()).await;
             (*ada).clone()
         }
@@ -190,7 +214,11 @@ async fn client(app: &App, who: Who, email: &str) -> Client {
             app.anonymous().verify_recovery_code(&ticket, &codes[0]).await.assert_status(200);
             client
         }
+    };
+    if who != WithoutRole {
+        app.set_role(&ada, Role::Operator).await;
     }
+    client
 }
 
 /// A fresh sign-in that skipped the second factor.
@@ -213,6 +241,9 @@ on_both_engines! {
             let mut clients: HashMap<String, Client> = HashMap::new();
             for (id, method, path, has_body) in operations() {
                 let (_, access) = *OPERATIONS.iter().find(|(listed, _)| *listed == id).unwrap();
+                if who == WithoutRole && !matches!(access, Operator | RecentOperator) {
+                    continue;
+                }
                 // A clean start where an operation without a body would really be done.
                 let email = format!("{who:?}.{}@example.com", if has_body { "many" } else { id.as_str() }).to_lowercase();
                 if !clients.contains_key(&email) {
@@ -222,7 +253,7 @@ on_both_engines! {
                 let answer = call(client, &method, &path, has_body).await;
                 let error = serde_json::from_slice::<Value>(&answer.body).ok();
                 let error = error.and_then(|body| Some(body.get("error")?.as_str()?.to_owned()));
-                let refusal = error.filter(|_| answer.status == 401);
+                let refusal = error.filter(|error| answer.status == 401 || error == "insufficient_role");
                 if refusal.as_deref() != expected(access, who) {
                     wrong.push(format!("{id} for {who:?}: {} {refusal:?}", answer.status));
                 }

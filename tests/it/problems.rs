@@ -12,6 +12,9 @@ use poem_openapi::types::ToJSON;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
+use entities::account::Role;
+
+use crate::admin::one_too_many;
 use crate::api_keys::store;
 use crate::support::{Answer, App, Authenticator, Engine, PASSWORD};
 
@@ -208,6 +211,22 @@ scenes! {
         let body = json!({ "name": "Bot", "scopes": ["read"] });
         let key = ada.post("/api/v1/access-keys", &body).await.assert_status(200).json();
         app.anonymous().bearer(key["token"].as_str().unwrap()).post(&format!("{path}/decrypt"), &json!({})).await
+    }
+
+    insufficient_role: InsufficientRole(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.staff(Role::Reviewer).await.get("/api/v1/admin/users").await
+    }
+
+    own_case: OwnCase(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let operator = app.staff(Role::Operator).await;
+        operator.post(&format!("/api/v1/admin/users/{}/end-sessions", operator.id), &json!(null)).await
+    }
+
+    last_operator: LastOperator(engine) {
+        let app = App::start(engine, |_| {}).await;
+        one_too_many(&app).await
     }
 
     secrets_sealed: SecretsSealed(engine) {

@@ -1,16 +1,13 @@
 //! What an export shows.
 
-use std::collections::HashMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use entities::{
-    account, audit_event, email_change, email_verification, outbox_message, passkey, password_reset,
-    remembered_device, seen_device, session,
+    account, email_change, email_verification, outbox_message, passkey, password_reset, remembered_device,
+    seen_device, session,
 };
 use poem_openapi::Object;
-use poem_openapi::types::{Any, Example};
-use serde_json::Value;
+use poem_openapi::types::Example;
 
 use super::super::access_keys::AccessKey;
 use super::super::api_keys::shapes::ApiKey;
@@ -18,6 +15,7 @@ use super::super::auth::{EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::super::instant::Instant;
 use super::super::mfa::TotpAuthenticator;
 use super::super::payload::Nullable;
+use super::event::ExportedEvent;
 use crate::services::Services;
 use crate::services::accounts::Export;
 
@@ -195,31 +193,6 @@ struct ExportedMail {
     finished_at: Nullable<Instant>,
 }
 
-/// Something that happened
-#[derive(Debug, Object)]
-struct ExportedEvent {
-    /// Its id
-    id: String,
-    /// When
-    at: Instant,
-    /// What, such as `session.created`
-    action: String,
-    /// Who did it: `account`, `anonymous`, `operator` or `server`
-    actor: String,
-    /// In which session
-    session_id: Nullable<String>,
-    /// How well the person had signed in
-    aal: Nullable<i16>,
-    /// From which address
-    ip: Nullable<String>,
-    /// With what, as that called itself
-    user_agent: Nullable<String>,
-    /// Which request it was
-    request_id: Nullable<String>,
-    /// What else there is to know
-    detail: Nullable<HashMap<String, Any<Value>>>,
-}
-
 impl AccountExport {
     pub fn new(export: Export, services: &Services) -> Self {
         Self {
@@ -366,26 +339,6 @@ impl From<outbox_message::Model> for ExportedMail {
     }
 }
 
-impl From<audit_event::Model> for ExportedEvent {
-    fn from(row: audit_event::Model) -> Self {
-        let detail: Option<HashMap<String, Value>> =
-            row.detail.and_then(|detail| serde_json::from_str(&detail).ok());
-        let any = |detail: HashMap<String, Value>| detail.into_iter().map(|(name, value)| (name, Any(value)));
-        Self {
-            id: row.id.to_string(),
-            at: Instant(row.at),
-            action: row.action,
-            actor: row.actor,
-            session_id: text(row.session_id),
-            aal: row.aal.into(),
-            ip: row.ip.into(),
-            user_agent: row.user_agent.into(),
-            request_id: row.request_id.into(),
-            detail: detail.map(|detail| any(detail).collect()).into(),
-        }
-    }
-}
-
 impl Example for AccountExport {
     fn example() -> Self {
         let at = EXAMPLE_INSTANT;
@@ -418,18 +371,6 @@ impl Example for AccountExport {
             ended_at: None.into(),
             ended_reason: None.into(),
         };
-        let event = ExportedEvent {
-            id: EXAMPLE_ID.into(),
-            at,
-            action: "session.created".into(),
-            actor: "account".into(),
-            session_id: Some(EXAMPLE_ID.to_owned()).into(),
-            aal: Some(2).into(),
-            ip: ip(),
-            user_agent: agent(),
-            request_id: Some(EXAMPLE_ID.to_owned()).into(),
-            detail: Some(HashMap::from([("amr".to_owned(), Any("pwd otp mfa".into()))])).into(),
-        };
         Self {
             exported_at: at,
             account,
@@ -453,7 +394,7 @@ impl Example for AccountExport {
                 created_at: at,
                 finished_at: Some(at).into(),
             }],
-            events: vec![event],
+            events: vec![ExportedEvent::example()],
             events_before: None.into(),
         }
     }

@@ -1,5 +1,6 @@
 //! The account as a whole: what is known of it, and its end.
 
+pub mod event;
 mod export;
 
 use poem_openapi::payload::Response;

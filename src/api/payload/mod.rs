@@ -12,6 +12,7 @@ mod cursor;
 mod datetime;
 mod email;
 mod header;
+mod email_start;
 mod https_url;
 mod json;
 mod language;
@@ -39,6 +40,7 @@ pub use self::{
     cursor::Cursor,
     email::{Email, EmailError},
     header::Header,
+    email_start::EmailStart,
     https_url::HttpsUrl,
     json::{BodyLimits, Json, read_at_most, read_body},
     language::Language,

@@ -8,7 +8,7 @@ use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 
-use super::super::audit::{Action, Actor, Event};
+use super::super::audit::{Action, Actor, Event, STAFF};
 use super::super::limits::Limit;
 use super::super::mfa::Factors;
 use super::super::sessions::Caller;
@@ -63,9 +63,13 @@ impl Services {
         self.write_audit(exported).await?;
 
         let account = account::Entity::find_by_id(id).one(self.db.reader()).await?;
-        let mut events = self.events(id, events_before).await?;
+        let mut events = self.events(id, events_before, MOST + 1).await?;
         let more = events.len() > MOST;
         events.truncate(MOST);
+        // Where those are who act for others is their own affair.
+        for event in events.iter_mut().filter(|event| event.actor == STAFF) {
+            *event = audit_event::Model { ip: None, user_agent: None, ..event.clone() };
+        }
         Ok(Export {
             at: self.sources.now(),
             account: account.ok_or(Error::InvalidAccessToken)?,
@@ -146,16 +150,17 @@ impl Services {
         query.limit(MOST as u64).all(self.db.reader()).await
     }
 
-    /// The newest events, those before the one with this id, and one more than an answer has.
-    async fn events(
+    /// The newest events of an account, those before the one with this id.
+    pub(super) async fn events(
         &self,
         id: AccountId,
         before: Option<AuditEventId>,
+        limit: usize,
     ) -> Result<Vec<audit_event::Model>, DbErr> {
         let mut query = audit_event::Entity::find()
             .filter(audit_event::Column::AccountId.eq(id))
             .order_by_desc(audit_event::Column::Id)
-            .limit(MOST as u64 + 1);
+            .limit(limit as u64);
         if let Some(before) = before {
             query = query.filter(audit_event::Column::Id.lt(before));
         }

@@ -6,6 +6,7 @@ mod erase;
 mod export;
 mod import;
 mod operate;
+mod search;
 mod sign_up;
 
 use std::sync::Arc;
@@ -27,7 +28,8 @@ use crate::plugins::mail::NoticeEvent;
 
 pub use export::Export;
 pub use import::Import;
-pub use operate::Selector;
+pub use operate::{Measure, Selector};
+pub use search::{AccountState, Filter, Overview, Page, Trail};
 pub use sign_up::{SignUp, SignedUp};
 
 /// What to change of a profile: `None` leaves a field as it is, `Some(None)` clears it.

@@ -109,7 +109,7 @@ impl Services {
 }
 
 /// Sessions of an account that have not ended in one way or another.
-fn live(account: AccountId, now: Timestamp) -> Condition {
+pub(in super::super) fn live(account: AccountId, now: Timestamp) -> Condition {
     Condition::all()
         .add(session::Column::AccountId.eq(account))
         .add(session::Column::RevokedAt.is_null())

@@ -31,6 +31,7 @@ use crate::locale::Locale;
 use crate::plugins::mail::{Mail, NoticeEvent};
 
 pub use authenticate::{Caller, State, states};
+pub(super) use list::live;
 pub use list::{Page, Place};
 pub use refresh::{Renewal, Renewed, renewals};
 pub use sign_in::SigningIn;
@@ -181,7 +182,7 @@ pub(super) async fn revoke(
     revoke_where(db, condition.into_condition(), reason, now).await
 }
 
-async fn revoke_where(
+pub(super) async fn revoke_where(
     db: &impl ConnectionTrait,
     condition: Condition,
     reason: RevocationReason,

@@ -16,6 +16,7 @@ pub mod receiver;
 mod recovery;
 pub mod smtp;
 mod stubs;
+mod staff;
 mod totp;
 pub mod transit;
 mod user;
