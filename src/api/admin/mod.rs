@@ -148,7 +148,6 @@ impl AdminApi {
     ///
     /// The newest events first, also of an account that is gone. Reading them is an event of the account as well.
     #[oai(path = "/api/v1/admin/users/:id/audit", method = "get", operation_id = "admin_user_audit")]
-    #[expect(clippy::too_many_arguments, reason = "each is a parameter of the operation")]
     async fn audit(
         &self,
         app: App<'_>,
