@@ -16,7 +16,7 @@ pub struct Model {
     pub subject: String,
     /// Whose key it is sealed with. No foreign key: what the account leaves behind can't be read.
     pub account_id: Option<AccountId>,
-    /// What it says, in JSON; none once it is done.
+    /// What it says of the verification, in JSON; none once it is done.
     pub event: Option<String>,
     /// As it came, under the person's key.
     pub sealed: Option<Vec<u8>>,

@@ -3,6 +3,7 @@
 mod doctor;
 mod import;
 mod keys;
+mod kyc;
 mod migrate;
 mod openapi;
 mod root_keys;
@@ -55,6 +56,9 @@ enum Command {
     /// List webhooks, send again what was given up, or try an endpoint
     #[command(subcommand)]
     Webhooks(webhooks::Command),
+    /// Look into what providers of identity checks have sent
+    #[command(subcommand)]
+    Kyc(kyc::Command),
     /// Check configuration, database, keys and mail, and say how to mend what is wrong
     Doctor,
 }
@@ -77,6 +81,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Migrate(command) => migrate::run(&command, &config).await,
         Command::Keys(command) => keys::run(&command, config).await,
         Command::Users(command) => users::run(command, config).await,
+        Command::Kyc(command) => kyc::run(command, config).await,
         Command::Webhooks(command) => webhooks::run(command, config).await,
         Command::Openapi(_) | Command::Doctor => unreachable!("handled above"),
     }

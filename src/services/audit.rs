@@ -101,6 +101,8 @@ pub enum Action {
     /// A reviewer wants a decision, to which another one must agree.
     VerificationProposed,
     RoleChanged,
+    /// An operator has read a webhook of a provider, as it came.
+    ProviderEventRead,
     /// An operator read what happened to an account.
     AuditRead,
 }
@@ -173,6 +175,7 @@ impl Action {
             Self::VerificationStarted => "verification.started",
             Self::VerificationChanged => "verification.changed",
             Self::VerificationProposed => "verification.proposed",
+            Self::ProviderEventRead => "verification.event_read",
             Self::RoleChanged => "account.role_changed",
             Self::AuditRead => "audit.read",
         }

@@ -74,6 +74,12 @@ impl Services {
                 trail,
             ),
             ("webhook_pauses", "endpoint", "paused_until < $1", now),
+            (
+                "kyc_verifications",
+                "id",
+                "status IN ('declined', 'expired', 'cancelled') AND updated_at < $1",
+                trail,
+            ),
             ("kyc_events", "id", "received_at < $1", now - DAY * self.config.kyc.events_days),
             ("rate_limits", "key", "tat < $1", now - DAY),
             ("server_keys", "id", "retires_at < $1", ended),

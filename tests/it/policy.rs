@@ -13,6 +13,8 @@ use crate::support::{Answer, App, Client, PASSWORD, Totp, User};
 enum Access {
     /// Anybody, with or without a token.
     Public,
+    /// Providers of identity checks, who sign.
+    Webhook,
     /// Anybody; a token that is sent must be good.
     OptionalToken,
     /// Whoever is signed in.
@@ -21,12 +23,19 @@ enum Access {
     Recent,
     /// Whoever signed in of late with two factors that count.
     TwoFactors,
+    /// Reviewers and operators signed in with two factors.
+    Reviewer,
+    /// The same of late.
+    RecentReviewer,
     /// Operators signed in with two factors.
     Operator,
     /// The same of late.
     RecentOperator,
 }
-use Access::{Operator, OptionalToken, Public, Recent, RecentOperator, SignedIn, TwoFactors};
+use Access::{
+    Operator, OptionalToken, Public, Recent, RecentOperator, RecentReviewer, Reviewer, SignedIn, TwoFactors,
+    Webhook,
+};
 
 /// Every operation, with a body that is well-formed enough to get past the gate and to change nothing, where there is one.
 const OPERATIONS: &[(&str, Access)] = &[
@@ -83,6 +92,17 @@ const OPERATIONS: &[(&str, Access)] = &[
     ("access_key_create", TwoFactors),
     ("access_key_list", SignedIn),
     ("access_key_delete", SignedIn),
+    ("kyc_health", Public),
+    ("kyc_overview", OptionalToken),
+    ("kyc_webhook", Webhook),
+    ("kyc_provider_webhook", Webhook),
+    ("verification_create", SignedIn),
+    ("verification_list", SignedIn),
+    ("verification_get", SignedIn),
+    ("verification_cancel", SignedIn),
+    ("review_list", Reviewer),
+    ("review_get", Reviewer),
+    ("review_decide", RecentReviewer),
     ("admin_user_list", Operator),
     ("admin_user_get", Operator),
     ("admin_user_audit", Operator),
@@ -134,14 +154,17 @@ const EVERYBODY: [Who; 10] = [
 fn expected(access: Access, who: Who) -> Option<&'static str> {
     match (access, who) {
         (Public, _) | (OptionalToken, Anonymous) => None,
+        (Webhook, _) => Some("invalid_webhook"),
         (_, Anonymous) => Some("unauthenticated"),
         (_, Ticket | Disabled | Deleted) => Some("invalid_token"),
-        (Operator | RecentOperator, WithoutRole) => Some("insufficient_role"),
+        (Operator | RecentOperator | Reviewer | RecentReviewer, WithoutRole) => Some("insufficient_role"),
         (OptionalToken | SignedIn, _) => None,
         (Recent, FreshAal2 | Recovering | WithoutRole) => None,
-        (TwoFactors, FreshAal2 | WithoutRole) | (RecentOperator, FreshAal2) => None,
-        (Operator, FreshAal2 | StaleAal2) => None,
-        (Recent | TwoFactors | Operator | RecentOperator, _) => Some("insufficient_user_authentication"),
+        (TwoFactors, FreshAal2 | WithoutRole) | (RecentOperator | RecentReviewer, FreshAal2) => None,
+        (Operator | Reviewer, FreshAal2 | StaleAal2) => None,
+        (Recent | TwoFactors | Operator | RecentOperator | Reviewer | RecentReviewer, _) => {
+            Some("insufficient_user_authentication")
+        }
     }
 }
 
@@ -171,7 +194,7 @@ fn every_operation_has_a_row() {
 /// Calls an operation with a body that breaks its schema, so that whoever is let in changes nothing; or, where it takes no
 /// body, about an id that nothing has.
 async fn call(client: &Client, method: &str, path: &str, has_body: bool) -> Answer {
-    let path = path.replace("{id}", "01938f6e-2b7a-7c3d-9f10-5a4be1c2d3e4");
+    let path = path.replace("{id}", "01938f6e-2b7a-7c3d-9f10-5a4be1c2d3e4").replace("{provider}", "sumsub");
     let body = if has_body { json!([]) } else { Value::Null };
     client.json(method, &path, &body).await
 }
@@ -241,7 +264,7 @@ on_both_engines! {
             let mut clients: HashMap<String, Client> = HashMap::new();
             for (id, method, path, has_body) in operations() {
                 let (_, access) = *OPERATIONS.iter().find(|(listed, _)| *listed == id).unwrap();
-                if who == WithoutRole && !matches!(access, Operator | RecentOperator) {
+                if who == WithoutRole && !matches!(access, Operator | RecentOperator | Reviewer | RecentReviewer) {
                     continue;
                 }
                 // A clean start where an operation without a body would really be done.

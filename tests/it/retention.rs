@@ -71,6 +71,11 @@ const KEPT_SMALL: &[(&str, &str)] = &[
     ("webauthn_challenges", "reaped"),
     ("remembered_devices", "reaped; twenty for each account"),
     ("seen_devices", "reaped; a hundred for each account"),
+    ("kyc_verifications", "reaped; ten a day for each account, or as the operator allows"),
+    ("kyc_changes", "a thousand from its provider for each verification, and gone with it"),
+    ("kyc_events", "reaped"),
+    ("kyc_person_keys", "one for each account"),
+    ("kyc_contacts", "one for each provider"),
     ("seaql_migrations", "one for each change of the schema"),
 ];
 

@@ -11,8 +11,8 @@ mod check;
 mod cursor;
 mod datetime;
 mod email;
-mod header;
 mod email_start;
+mod header;
 mod https_url;
 mod json;
 mod language;
@@ -39,8 +39,8 @@ pub use self::{
     bounded::Bounded,
     cursor::Cursor,
     email::{Email, EmailError},
-    header::Header,
     email_start::EmailStart,
+    header::Header,
     https_url::HttpsUrl,
     json::{BodyLimits, Json, read_at_most, read_body},
     language::Language,

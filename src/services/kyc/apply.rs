@@ -1,7 +1,9 @@
 //! A step becomes part of a verification, in one transaction with all that follows from it: its status, what the account
 //! is worth, the trail, and a mail.
 
-use entities::{AccountId, KycChangeId, KycVerificationId, Timestamp, account, kyc_change, kyc_verification};
+use entities::{
+    AccountId, KycChangeId, KycVerificationId, SessionId, Timestamp, account, kyc_change, kyc_verification,
+};
 use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait,
@@ -25,13 +27,15 @@ pub(super) struct NewStep {
     pub occurred_at: Timestamp,
     pub finding: Finding,
     pub source: Source,
+    /// Of whoever acts, if it is a person.
+    pub session: Option<(SessionId, i16)>,
     /// For the trail, beside what it says itself.
     pub detail: serde_json::Value,
 }
 
 impl NewStep {
     pub fn new(occurred_at: Timestamp, finding: Finding, source: Source) -> Self {
-        Self { occurred_at, finding: finding.cleaned(), source, detail: serde_json::json!({}) }
+        Self { occurred_at, finding: finding.cleaned(), source, session: None, detail: serde_json::json!({}) }
     }
 
     /// Time has run out.
@@ -132,9 +136,9 @@ impl Services {
             detail[name] = value.into();
         }
         detail["ial"] = ial.into();
-        self.audit(Event::new(Action::VerificationChanged, actor).account(owner).detail(detail))
-            .write(db)
-            .await?;
+        let mut event = Event::new(Action::VerificationChanged, actor).account(owner).detail(detail);
+        event.session = step.session;
+        self.audit(event).write(db).await?;
         if ial > account.ial_at(now) {
             self.notice_by_operator(&account, NoticeEvent::IdentityVerified)?.write(db).await?;
         }

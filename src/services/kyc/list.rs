@@ -2,7 +2,6 @@
 
 use entities::{AccountId, KycVerificationId, Timestamp, kyc_verification};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use serde_json::json;
 
 use super::super::audit::Actor;
 use super::super::sessions::Caller;
@@ -152,7 +151,7 @@ impl Services {
         }
         let now = self.sources.now();
         let mut step = NewStep::new(now, Finding::new(Status::Cancelled, "cancelled"), Source::Person);
-        step.detail = json!({ "aal": caller.claims.aal });
+        step.session = Some((caller.state.session, caller.claims.aal));
         let (services, origin) = (self.clone(), origin.clone());
         let cancelled = self
             .db

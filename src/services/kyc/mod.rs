@@ -6,6 +6,7 @@ mod demo;
 mod grants;
 mod health;
 mod list;
+mod operate;
 pub(super) mod person;
 mod poll;
 mod receive;

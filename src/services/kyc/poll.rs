@@ -40,7 +40,8 @@ impl Services {
         }
     }
 
-    async fn look_after_kyc(&self) -> Result<(), Error> {
+    /// One round.
+    pub async fn look_after_kyc(&self) -> Result<(), Error> {
         while self.poll_batch().await? > 0 {}
         self.expire_kyc().await
     }

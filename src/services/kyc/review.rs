@@ -179,8 +179,8 @@ impl Services {
             "by": mine.reviewer,
             "reason": mine.reason,
             "proposed_by": agreed.map(|first| first.reviewer.clone()),
-            "session": reviewer.state.session.to_string(),
         });
+        step.session = Some((reviewer.state.session, reviewer.claims.aal));
         // The newest says how it is, also when the clock of another node is ahead.
         let last = kyc_change::Entity::find()
             .filter(kyc_change::Column::VerificationId.eq(id))

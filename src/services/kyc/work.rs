@@ -248,10 +248,11 @@ impl Services {
                 .col_expr(Column::State, Expr::value(state))
                 .col_expr(Column::FinishedAt, Expr::value(now))
                 .col_expr(Column::LastError, Expr::value(why))
-                .col_expr(Column::Event, Expr::value(None::<String>))
         };
         let update = match &outcome {
-            Outcome::Step { .. } => close(State::Done, None),
+            Outcome::Step { .. } => {
+                close(State::Done, None).col_expr(Column::Event, Expr::value(None::<String>))
+            }
             Outcome::Unknown(why) => {
                 metrics::counter!("latchkey_kyc_unknown_total", "provider" => row.provider.clone())
                     .increment(1);

@@ -23,7 +23,7 @@ async fn assert_refuses_others(app: &App, method: &str, operation: &str, body: &
 }
 
 /// The event names the operator, their session and whom it is about.
-fn assert_staff(event: &audit_event::Model, operator: &User, about: &User) {
+pub(super) fn assert_staff(event: &audit_event::Model, operator: &User, about: &User) {
     assert_eq!(event.actor, "staff");
     assert_eq!(event.account_id, account(&about.id));
     let session = operator.claims()["sid"].as_str().map(str::to_owned);

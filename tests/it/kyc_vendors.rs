@@ -1,0 +1,205 @@
+//! The way of a webhook through the server, from every vendor: proved, taken in once, worked on in order, confirmed.
+
+use entities::kyc_verification;
+use sea_orm::{EntityTrait, QueryOrder};
+use serde_json::{Value, json};
+
+use crate::kyc::{VERIFICATIONS, events, id_of, settled};
+use crate::support::{Answer, App, Client, Engine, User, Vendors};
+
+const ADA: &str = "ada@example.com";
+
+async fn app(engine: Engine, vendors: &Vendors) -> App {
+    App::start(engine, |config| {
+        vendors.configure(config);
+        config.kyc.demo = false;
+    })
+    .await
+}
+
+async fn try_begin(user: &User, vendor: &str, key: &str) -> Answer {
+    let body = json!({ "level": "full", "provider": vendor });
+    user.with("idempotency-key", key).post(VERIFICATIONS, &body).await
+}
+
+/// The verification that was begun last, as it is stored.
+async fn last(app: &App) -> kyc_verification::Model {
+    let query = kyc_verification::Entity::find().order_by_desc(kyc_verification::Column::Id);
+    query.one(app.connection().await).await.unwrap().unwrap()
+}
+
+/// Delivers a webhook as it was made.
+async fn deliver(client: &Client, path: &str, (headers, body): &(Vec<(String, String)>, Vec<u8>)) -> Answer {
+    let request = headers
+        .iter()
+        .filter(|(name, _)| name != "content-length" && name != "host")
+        .fold(client.request("POST", path), |request, (name, value)| request.header(name, value));
+    client.send(request, http_body_util::Full::new(hyper::body::Bytes::from(body.clone()))).await
+}
+
+/// Where a vendor's webhooks go; one that can't sign shows its token there.
+fn path(app: &App, vendor: &str) -> String {
+    let settings = &app.services.config.kyc.providers[vendor];
+    let token = settings.webhook_tokens.first().map(|token| format!("?token={}", token.expose()));
+    format!("/api/kyc/webhook/{vendor}{}", token.unwrap_or_default())
+}
+
+on_both_engines! {
+    async fn every_vendor_raises_the_level(engine: Engine) {
+        let vendors = Vendors::start().await;
+        let app = app(engine, &vendors).await;
+        for vendor in vendors.names() {
+            let mut ada = app.user(&format!("{vendor}@example.com")).await;
+            let session = try_begin(&ada, vendor, "one").await.assert_status(200).json();
+            let row = last(&app).await;
+            let reference = row.reference.clone().unwrap();
+            let now = app.clock.sources().now().seconds();
+            let order = |status: &str, at: i64| {
+                json!({ "reference": reference, "external_id": row.external_id, "status": status, "at": at })
+            };
+            if vendor != "standard_webhooks" {
+                vendors.state(vendor, json!({ "reference": reference, "status": "in_review" })).await;
+            }
+            let review = vendors.webhook(vendor, order("in_review", now)).await;
+            let answer = deliver(&app.anonymous(), &path(&app, vendor), &review).await.assert_status(200);
+            assert_eq!(answer.text(), "null");
+            settled(&ada, &session, "in_review").await;
+            let before = events(&app).await;
+            deliver(&app.anonymous(), &path(&app, vendor), &review).await.assert_status(200);
+            assert_eq!(events(&app).await, before, "{vendor}: a duplicate");
+
+            if vendor != "standard_webhooks" {
+                vendors.state(vendor, json!({ "reference": reference, "status": "approved" })).await;
+            }
+            let approved = vendors.webhook(vendor, order("approved", now + 1)).await;
+            app.clock.advance_seconds(2);
+            // Whose it is, is told by its signature as well.
+            let signed = !app.services.config.kyc.providers[vendor].webhook_secrets.is_empty();
+            let anywhere = if signed { "/api/kyc/webhook".to_owned() } else { path(&app, vendor) };
+            deliver(&app.anonymous(), &anywhere, &approved).await.assert_status(200);
+            settled(&ada, &session, "approved").await;
+            ada.refresh().await;
+            assert_eq!(ada.claims()["ial"], 1, "{vendor}");
+            // Old news change nothing.
+            let late = vendors.webhook(vendor, order("in_review", now)).await;
+            deliver(&app.anonymous(), &path(&app, vendor), &late).await.assert_status(200);
+            settled(&ada, &session, "approved").await;
+        }
+    }
+
+    async fn what_is_not_proved_leaves_nothing_behind(engine: Engine) {
+        let vendors = Vendors::start().await;
+        let app = app(engine, &vendors).await;
+        let ada = app.user(ADA).await;
+        for vendor in vendors.names() {
+            try_begin(&ada, vendor, vendor).await.assert_status(200);
+            let row = last(&app).await;
+            let now = app.clock.sources().now().seconds();
+            let order = json!({ "reference": row.reference, "external_id": row.external_id, "status": "approved", "at": now });
+            let (headers, body) = vendors.webhook(vendor, order).await;
+            let bare = format!("/api/kyc/webhook/{vendor}");
+            let path = path(&app, vendor);
+            let before = events(&app).await;
+            let refuse = async |path: &str, headers: Vec<(String, String)>, body: Vec<u8>| {
+                let answer = deliver(&app.anonymous(), path, &(headers, body)).await;
+                answer.assert_error(401, "invalid_webhook");
+            };
+            let about = latchkey::plugins::kyc::find(vendor).unwrap().about();
+            if about.signature.is_empty() {
+                refuse(&bare, headers.clone(), body.clone()).await;
+                refuse(&format!("{bare}?token=wrong"), headers, body).await;
+            } else {
+                for (at, byte) in [(0, 1), (body.len() / 2, 0x20), (body.len() - 1, 0x80)] {
+                    let mut spoilt = body.clone();
+                    spoilt[at] ^= byte;
+                    refuse(&path, headers.clone(), spoilt).await;
+                }
+                let unsigned: Vec<_> = headers.iter().filter(|(name, _)| !about.signature.contains(&name.as_str())).cloned().collect();
+                refuse(&path, unsigned.clone(), body.clone()).await;
+                // Its API key, or a bearer token, is no signature.
+                let bearer = [unsigned, vec![("authorization".into(), "Bearer secret".into())]].concat();
+                refuse(&path, bearer, body.clone()).await;
+                let other = if vendor == "persona" { "stripe_identity" } else { "persona" };
+                refuse(&format!("/api/kyc/webhook/{other}"), headers.clone(), body.clone()).await;
+                if about.signs_time {
+                    // Genuine, and kept by somebody until now.
+                    app.clock.advance_seconds(301);
+                    refuse(&path, headers, body).await;
+                }
+            }
+            assert_eq!(events(&app).await, before, "{vendor}");
+        }
+    }
+
+    async fn a_provider_that_fails_leaves_nothing_half_begun(engine: Engine) {
+        let vendors = Vendors::start().await;
+        let app = app(engine, &vendors).await;
+        let ada = app.user(ADA).await;
+        for (number, vendor) in vendors.names().into_iter().filter(|vendor| *vendor != "standard_webhooks").enumerate() {
+            for (scenario, status, code) in [
+                (json!({ "scenario": "status", "status": 500 }), 503, "provider_unavailable"),
+                (json!({ "scenario": "close" }), 503, "provider_unavailable"),
+                (json!({ "scenario": "status", "status": 401 }), 502, "provider_failed"),
+                (json!({ "scenario": "garbage" }), 502, "provider_failed"),
+            ] {
+                vendors.scenario(vendor, scenario).await;
+                try_begin(&ada, vendor, vendor).await.assert_error(status, code);
+                vendors.reset().await;
+            }
+            let listed = ada.get(VERIFICATIONS).await.assert_status(200).json();
+            assert_eq!(listed["verifications"].as_array().unwrap().len(), number, "{vendor}");
+            // The same request goes on where it was.
+            let begun = try_begin(&ada, vendor, vendor).await.assert_status(200).json();
+            let again = try_begin(&ada, vendor, vendor).await.assert_status(200).json();
+            assert_eq!(id_of(&begun), id_of(&again));
+        }
+    }
+
+    async fn an_approval_counts_once_the_vendor_says_so_itself(engine: Engine) {
+        let vendors = Vendors::start().await;
+        let app = app(engine, &vendors).await;
+        let ada = app.user(ADA).await;
+        let session = try_begin(&ada, "persona", "one").await.assert_status(200).json();
+        let row = last(&app).await;
+        let now = app.clock.sources().now().seconds();
+        let order = |status: &str, at: i64| json!({ "reference": row.reference, "status": status, "at": at });
+        vendors.state("persona", json!({ "reference": row.reference, "status": "in_review" })).await;
+        let approved = vendors.webhook("persona", order("approved", now)).await;
+        deliver(&app.anonymous(), &path(&app, "persona"), &approved).await.assert_status(200);
+        settled(&ada, &session, "in_review").await;
+        // What went quiet is asked for.
+        vendors.state("persona", json!({ "reference": row.reference, "status": "approved" })).await;
+        app.clock.advance_seconds(3601);
+        let mut ada = app.login(ADA, &ada.password).await;
+        app.services.look_after_kyc().await.unwrap();
+        settled(&ada, &session, "approved").await;
+        ada.refresh().await;
+        assert_eq!(ada.claims()["ial"], 1);
+    }
+
+    async fn a_webhook_about_nobody_is_answered_and_changes_nothing(engine: Engine) {
+        let vendors = Vendors::start().await;
+        let app = app(engine, &vendors).await;
+        let ada = app.user(ADA).await;
+        let session = try_begin(&ada, "stripe_identity", "one").await.assert_status(200).json();
+        let row = last(&app).await;
+        let now = app.clock.sources().now().seconds();
+        let (reference, other) = (row.reference.unwrap(), app.user("bob@example.com").await);
+        try_begin(&other, "stripe_identity", "one").await.assert_status(200);
+        let his = last(&app).await;
+        // Of a reference that somebody else has.
+        let order = json!({ "reference": reference, "external_id": his.external_id, "status": "declined", "at": now });
+        let crossed = vendors.webhook("stripe_identity", order).await;
+        deliver(&app.anonymous(), &path(&app, "stripe_identity"), &crossed).await.assert_status(200);
+        crate::support::eventually("the inbox is worked on", async || {
+            let health = app.anonymous().get("/api/kyc/health").await.json();
+            (health["backlog"] == 0).then_some(())
+        })
+        .await;
+        settled(&ada, &session, "pending").await;
+        assert_eq!(last(&app).await.status, "pending");
+        assert_eq!(events(&app).await, 1);
+        let row: Value = json!(entities::kyc_event::Entity::find().one(app.connection().await).await.unwrap().unwrap().last_error);
+        assert!(row.as_str().is_some(), "{row}");
+    }
+}
