@@ -264,7 +264,7 @@ impl Config {
                 demand(settings.has(need), &format!("kyc.providers.{name}.{need}: missing"));
             }
             demand(
-                !about.starts || !settings.levels.is_empty(),
+                !settings.levels.is_empty(),
                 &format!("kyc.providers.{name}.levels: expected a level at least, such as full = \"…\""),
             );
             demand(

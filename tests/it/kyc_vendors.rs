@@ -8,6 +8,8 @@ use crate::kyc::{VERIFICATIONS, events, id_of, settled};
 use crate::support::{Answer, App, Client, Engine, User, Vendors};
 
 const ADA: &str = "ada@example.com";
+/// Vendors that sign when they have sent it. The others are kept from repeating by what is in the inbox.
+const SIGNED_WHEN_SENT: [&str; 4] = ["persona", "stripe_identity", "didit", "standard_webhooks"];
 
 async fn app(engine: Engine, vendors: &Vendors) -> App {
     App::start(engine, |config| {
@@ -61,12 +63,15 @@ on_both_engines! {
                 vendors.state(vendor, json!({ "reference": reference, "status": "in_review" })).await;
             }
             let review = vendors.webhook(vendor, order("in_review", now)).await;
-            let answer = deliver(&app.anonymous(), &path(&app, vendor), &review).await.assert_status(200);
-            assert_eq!(answer.text(), "null");
-            settled(&ada, &session, "in_review").await;
-            let before = events(&app).await;
-            deliver(&app.anonymous(), &path(&app, vendor), &review).await.assert_status(200);
-            assert_eq!(events(&app).await, before, "{vendor}: a duplicate");
+            // Jumio's say no more than that it is done, and say so once.
+            if vendor != "jumio" {
+                let answer = deliver(&app.anonymous(), &path(&app, vendor), &review).await.assert_status(200);
+                assert_eq!(answer.text(), "null");
+                settled(&ada, &session, "in_review").await;
+                let before = events(&app).await;
+                deliver(&app.anonymous(), &path(&app, vendor), &review).await.assert_status(200);
+                assert_eq!(events(&app).await, before, "{vendor}: a duplicate");
+            }
 
             if vendor != "standard_webhooks" {
                 vendors.state(vendor, json!({ "reference": reference, "status": "approved" })).await;
@@ -90,8 +95,8 @@ on_both_engines! {
     async fn what_is_not_proved_leaves_nothing_behind(engine: Engine) {
         let vendors = Vendors::start().await;
         let app = app(engine, &vendors).await;
-        let ada = app.user(ADA).await;
         for vendor in vendors.names() {
+            let ada = app.user(&format!("{vendor}@example.com")).await;
             try_begin(&ada, vendor, vendor).await.assert_status(200);
             let row = last(&app).await;
             let now = app.clock.sources().now().seconds();
@@ -121,7 +126,7 @@ on_both_engines! {
                 refuse(&path, bearer, body.clone()).await;
                 let other = if vendor == "persona" { "stripe_identity" } else { "persona" };
                 refuse(&format!("/api/kyc/webhook/{other}"), headers.clone(), body.clone()).await;
-                if about.signs_time {
+                if SIGNED_WHEN_SENT.contains(&vendor) {
                     // Genuine, and kept by somebody until now.
                     app.clock.advance_seconds(301);
                     refuse(&path, headers, body).await;
@@ -188,7 +193,7 @@ on_both_engines! {
         try_begin(&other, "stripe_identity", "one").await.assert_status(200);
         let his = last(&app).await;
         // Of a reference that somebody else has.
-        let order = json!({ "reference": reference, "external_id": his.external_id, "status": "declined", "at": now });
+        let order = json!({ "reference": reference, "external_id": his.external_id, "status": "expired", "at": now });
         let crossed = vendors.webhook("stripe_identity", order).await;
         deliver(&app.anonymous(), &path(&app, "stripe_identity"), &crossed).await.assert_status(200);
         crate::support::eventually("the inbox is worked on", async || {

@@ -2,21 +2,24 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use http_body_util::StreamBody;
 use hyper::body::{Bytes, Frame};
 use latchkey::api::problem::Code;
-use latchkey::config::Rate;
+use latchkey::config::{Config, Rate};
 use poem_openapi::types::ToJSON;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
 use serde_json::json;
 
 use entities::account::Role;
+use entities::kyc_verification;
 
 use crate::admin::one_too_many;
 use crate::api_keys::store;
-use crate::support::{Answer, App, Authenticator, Engine, PASSWORD};
+use crate::kyc::{VERIFICATIONS, begin, id_of};
+use crate::support::{Answer, App, Authenticator, Engine, PASSWORD, eventually};
 
 /// A scene per code, as two tests: the answer must be the whole problem document.
 macro_rules! scenes {
@@ -37,6 +40,28 @@ macro_rules! scenes {
 fn every_code_has_a_scene() {
     let missing: Vec<_> = Code::ALL.iter().filter(|code| !SHOWN.contains(code)).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Has verifications begun at a vendor that is reached there.
+fn vendor(config: &mut Config, base_url: &str) {
+    let settings = json!({
+        "api_key": "key", "webhook_secrets": ["wbhsec_0123456789"], "levels": { "full": "itmpl_1" }, "base_url": base_url,
+    });
+    config.kyc.providers.insert("persona".into(), serde_json::from_value(settings).unwrap());
+    config.kyc.demo = false;
+}
+
+/// A server whose vendor takes connections and says nothing.
+async fn silent_vendor(engine: Engine) -> App {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut kept = vec![];
+        while let Ok((connection, _)) = listener.accept().await {
+            kept.push(connection);
+        }
+    });
+    App::start(engine, |config| vendor(config, &url)).await
 }
 
 #[track_caller]
@@ -222,6 +247,56 @@ scenes! {
         let app = App::start(engine, |_| {}).await;
         let operator = app.staff(Role::Operator).await;
         operator.post(&format!("/api/v1/admin/users/{}/end-sessions", operator.id), &json!(null)).await
+    }
+
+    invalid_webhook: InvalidWebhook(engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.anonymous().post("/api/kyc/webhook", &json!({})).await
+    }
+
+    verification_closed: VerificationClosed(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        let path = format!("{VERIFICATIONS}/{}/cancel", id_of(&begin(&ada, "basic").await));
+        ada.post(&path, &json!(null)).await.assert_status(200);
+        ada.post(&path, &json!(null)).await
+    }
+
+    idempotency_key_reused: IdempotencyKeyReused(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await.with("idempotency-key", "one");
+        ada.post(VERIFICATIONS, &json!({ "level": "basic" })).await.assert_status(200);
+        ada.post(VERIFICATIONS, &json!({ "level": "full" })).await
+    }
+
+    request_in_progress: RequestInProgress(engine) {
+        let app = silent_vendor(engine).await;
+        let ada = app.user("ada@example.com").await.with("idempotency-key", "one");
+        let body = json!({ "level": "full" });
+        // The vendor never answers the first one.
+        let (answer, _) = tokio::join!(
+            async {
+                eventually("a row", async || {
+                    (kyc_verification::Entity::find().count(app.connection().await).await.unwrap() == 1).then_some(())
+                })
+                .await;
+                ada.post(VERIFICATIONS, &body).await
+            },
+            tokio::time::timeout(Duration::from_secs(5), ada.post(VERIFICATIONS, &body)),
+        );
+        answer
+    }
+
+    provider_unavailable: ProviderUnavailable(engine) {
+        let app = App::start(engine, |config| vendor(config, "http://127.0.0.1:1")).await;
+        app.user("ada@example.com").await.post(VERIFICATIONS, &json!({ "level": "full" })).await
+    }
+
+    provider_failed: ProviderFailed(engine) {
+        // Another server of ours is no vendor.
+        let other = App::start(engine, |_| {}).await;
+        let app = App::start(engine, |config| vendor(config, &format!("http://{}", other.address))).await;
+        app.user("ada@example.com").await.post(VERIFICATIONS, &json!({ "level": "full" })).await
     }
 
     last_operator: LastOperator(engine) {

@@ -30,6 +30,7 @@ impl Server {
             .env_clear()
             .env("LATCHKEY_LISTEN", "127.0.0.1:0")
             .env("LATCHKEY_VAULT__PRIVATE_NETWORKS", "127.0.0.0/8")
+            .env("LATCHKEY_KYC__DEMO", "true")
             .current_dir(directory)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

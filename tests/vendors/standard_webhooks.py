@@ -15,7 +15,7 @@ class StandardWebhooks(Vendor):
     takes = frozenset(("event_id", "rotation"))
 
     def __init__(self) -> None:
-        super().__init__(None, {}, "whsec_" + b64(token_bytes(32)))
+        super().__init__(None, {"full": "full"}, "whsec_" + b64(token_bytes(32)))
 
     def authenticate(self, request: Request) -> Caller:
         raise Refused("404")
@@ -26,7 +26,7 @@ class StandardWebhooks(Vendor):
     def payload(self, delivery: Delivery) -> dict[str, Any]:
         session = delivery.session
         data = {
-            "id": session.reference,
+            "reference": session.reference,
             "external_id": session.external_id,
             "status": self.word(session.status),
             "reasons": list(session.reasons),

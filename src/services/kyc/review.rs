@@ -110,6 +110,7 @@ impl Services {
         let verification = self.case(id).await?;
         let steps = kyc_change::Entity::find()
             .filter(kyc_change::Column::VerificationId.eq(id))
+            .order_by_desc(kyc_change::Column::OccurredAt)
             .order_by_desc(kyc_change::Column::Id)
             .limit(STEPS)
             .all(self.db.reader())

@@ -216,7 +216,10 @@ impl Services {
             // Only where the provider's own id is not known yet; else that one decides.
             let nameless = Condition::all().add(Column::ExternalId.eq(external));
             let nameless = match event.reference {
-                Some(_) => nameless.add(Column::Reference.is_null()),
+                // Where nothing is begun at the provider, our id stands for it.
+                Some(_) => nameless.add(
+                    Condition::any().add(Column::Reference.is_null()).add(Column::Reference.eq(external)),
+                ),
                 None => nameless,
             };
             names = names.add(nameless);
