@@ -1,5 +1,7 @@
 //! Signing in, staying signed in, signing out.
 
+use std::collections::BTreeSet;
+
 use entities::{account, session};
 use latchkey::clock::Clock;
 use latchkey::config::SigningAlgorithm;
@@ -246,5 +248,21 @@ on_both_engines! {
             }
             ada.refresh_token = current.json()["session"]["refresh_token"].as_str().unwrap().to_owned();
         }
+    }
+}
+
+on_both_engines! {
+    async fn the_trail_says_why_a_sign_in_was_refused(app: App) {
+        app.sign_up("new@example.com", PASSWORD).await;
+        app.try_login("new@example.com", PASSWORD).await.assert_error(403, "email_not_verified");
+        let ada = app.user("ada@example.com").await;
+        app.services.set_disabled(ada.id.parse().unwrap(), true).await.unwrap();
+        app.try_login("ada@example.com", PASSWORD).await.assert_error(403, "account_disabled");
+        app.try_login("ada@example.com", "another password").await.assert_error(401, "invalid_credentials");
+        let trail = app.audit().await;
+        let failed = trail.iter().filter(|event| event.action == "session.sign_in_failed");
+        let reasons: BTreeSet<_> = failed.map(|event| event.detail.clone().unwrap()).collect();
+        let expected = ["account_disabled", "email_not_verified", "invalid_credentials"];
+        assert_eq!(reasons, expected.map(|reason| json!({ "reason": reason }).to_string()).into());
     }
 }
