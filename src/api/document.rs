@@ -65,6 +65,11 @@ fn show_examples(document: &mut Value) {
         document["components"]["schemas"][schema]["example"] = example;
     }
     for operation in operations(document) {
+        if operation["operationId"].as_str().is_some_and(|id| id.ends_with("webhook")) {
+            operation["requestBody"]["content"]["application/json"]["example"] =
+                json!({ "type": "verification.updated", "data": { "id": "8fJ2", "status": "approved" } });
+            operation["responses"]["200"]["content"]["application/json"]["example"] = Value::Null;
+        }
         let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {
             if parameter["schema"]["format"] == "uuid" {
@@ -77,6 +82,8 @@ fn show_examples(document: &mut Value) {
                 parameter["example"] = "active".into();
             } else if parameter["name"] == "role" {
                 parameter["example"] = "operator".into();
+            } else if parameter["name"] == "verification_status" {
+                parameter["example"] = "in_review".into();
             } else if parameter["name"] == "limit" {
                 parameter["example"] = 20.into();
             }

@@ -105,7 +105,7 @@ codes! {
     VerificationClosed, CONFLICT, "Verification closed";
     /// The `Idempotency-Key` was sent before, with another request
     IdempotencyKeyReused, CONFLICT, "Idempotency key reused";
-    /// A request with this `Idempotency-Key` is under way; see `Retry-After`
+    /// A request with this `Idempotency-Key` is under way; repeat it in a moment
     RequestInProgress, CONFLICT, "Request in progress";
     /// The account has no second factor yet
     SecondFactorMissing, CONFLICT, "Second factor missing";
@@ -328,7 +328,6 @@ impl Fault {
         match self {
             Self::Service(services::Error::RateLimited(wait)) => Some(whole_seconds(*wait)),
             Self::Service(services::Error::Overloaded) => Some(1),
-            Self::Service(services::Error::InProgress) => Some(1),
             Self::Service(services::Error::ProviderUnavailable(wait)) => Some(whole_seconds(*wait)),
             Self::Service(services::Error::Unavailable(_)) => Some(2),
             _ => None,

@@ -223,7 +223,8 @@ pub struct Kyc {
     pub demo: bool,
     /// Vendors by name, each with what it needs (`docs/kyc.md`). Default none.
     pub providers: BTreeMap<String, Settings>,
-    /// What an approval is worth: the best of those that fit counts. Default: any approval gives `ial` 1 for 365 days.
+    /// What an approval is worth: the best of those that fit counts. Default none; then any approval gives `ial` 1 for 365
+    /// days.
     pub grants: Vec<Grant>,
     /// Countries (ISO 3166-1 alpha-2) in which verifications are offered, for clients to show. Default none named.
     pub countries: Vec<String>,
@@ -477,7 +478,7 @@ impl Default for Kyc {
         Self {
             demo: false,
             providers: BTreeMap::new(),
-            grants: vec![Grant { provider: any(), level: any(), checks: vec![], ial: 1, valid_days: 365 }],
+            grants: vec![],
             countries: vec![],
             verification_seconds: 604_800,
             poll_seconds: 3600,

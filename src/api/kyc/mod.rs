@@ -74,7 +74,7 @@ impl KycApi {
         });
         let standing = match &caller {
             None => None,
-            Some(caller) => Some(standing(caller, app.kyc_standing(caller).await?)),
+            Some(caller) => Some(standing(caller, &app.kyc_standing(caller).await?)),
         };
         Ok(Json(KycOverview {
             offers: offers.collect(),
@@ -198,7 +198,7 @@ impl KycApi {
     }
 }
 
-fn standing(caller: &Caller, standing: kyc::Standing) -> KycStanding {
+fn standing(caller: &Caller, standing: &kyc::Standing) -> KycStanding {
     let latest = standing.latest.as_ref().map(|row| Verification::new(row, caller.claims.ial));
     KycStanding {
         ial: standing.ial,

@@ -49,11 +49,6 @@ impl<'a> ApiExtractor<'a> for Incoming {
         vec![caller::SCHEME]
     }
 
-    // A signature, which no scheme of the document describes, does as well.
-    fn has_security_fallback() -> bool {
-        true
-    }
-
     fn request_meta() -> Option<MetaRequest> {
         let schema = MetaSchema {
             description: Some("The provider's own; signed as it is, byte for byte"),

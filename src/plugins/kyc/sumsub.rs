@@ -279,7 +279,7 @@ mod tests {
             ("applicantLevelChanged", "init", json!(null), Some((Pending, true))),
             ("applicantActionReviewed", "completed", green.clone(), None),
             ("applicantPersonalInfoChanged", "completed", green.clone(), None),
-            ("applicantReborn", "completed", green.clone(), None),
+            ("applicantReborn", "completed", green, None),
         ] {
             let found = read(&event(kind, status, &result), &settings);
             assert_eq!(samples::told(&found), expected, "{kind} {status} {result}");

@@ -106,7 +106,7 @@ impl Services {
         let before = status_of(&row);
         let worth = (latest.status == Status::Approved).then(|| {
             let checks = checks_of(&told.checks);
-            worth(&self.config.kyc.grants, &row.provider, &row.level, &checks, latest.occurred_at)
+            worth(&self.kyc.grants, &row.provider, &row.level, &checks, latest.occurred_at)
         });
         let closed = is_closed(latest.status);
         let after = kyc_verification::Model {

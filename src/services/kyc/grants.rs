@@ -9,6 +9,16 @@ use crate::plugins::kyc::Check;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// What counts where the operator has said nothing.
+#[must_use]
+pub fn in_force(configured: &[Grant]) -> Vec<Grant> {
+    if !configured.is_empty() {
+        return configured.to_vec();
+    }
+    let any = || "*".to_owned();
+    vec![Grant { provider: any(), level: any(), checks: vec![], ial: 1, valid_days: 365 }]
+}
+
 /// A level, and until when it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Worth {
@@ -69,6 +79,14 @@ mod tests {
             let expected = Worth { ial, until };
             assert_eq!(worth(&grants, provider, level, checks, Timestamp(0)), expected, "{provider} {level}");
         }
+    }
+
+    #[test]
+    fn without_a_table_every_approval_is_worth_the_least() {
+        let until = Timestamp(365 * 86_400_000);
+        assert_eq!(worth(&in_force(&[]), "sumsub", "full", &[], Timestamp(0)), Worth { ial: 1, until });
+        let only = [grant("sumsub", "full", &[], 2, 10)];
+        assert_eq!(in_force(&only), only);
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Services {
 
     fn best_of(&self, provider: &str, level: &str) -> i16 {
         let fits = |name: &str, known: &str| name == "*" || name == known;
-        let grants = self.config.kyc.grants.iter();
+        let grants = self.kyc.grants.iter();
         let fitting = grants.filter(|grant| fits(&grant.provider, provider) && fits(&grant.level, level));
         fitting.map(|grant| grant.ial).max().unwrap_or(0)
     }

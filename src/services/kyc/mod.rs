@@ -26,7 +26,7 @@ use url::Url;
 
 use super::{Error, Services};
 use crate::clock::Sources;
-use crate::config::Config;
+use crate::config::{Config, Grant};
 use crate::crypto::root_ring::RootRing;
 use crate::crypto::seal::{Sealer, Unopened};
 use crate::plugins::kyc::{self, Check, Failure, Network, Provider, Settings, Status};
@@ -59,6 +59,7 @@ pub struct Kyc {
     network: Network,
     providers: Vec<Configured>,
     sealer: Sealer,
+    grants: Vec<Grant>,
     contacts: health::Contacts,
     wake: Notify,
 }
@@ -83,6 +84,7 @@ impl Kyc {
             network: Network::new(sources.clone())?,
             providers,
             sealer: Sealer::new(roots, "kyc", sources.entropy),
+            grants: grants::in_force(&config.kyc.grants),
             contacts: health::Contacts::default(),
             wake: Notify::new(),
         }))
