@@ -186,6 +186,13 @@ impl ReviewCase {
 
 impl Example for ReviewCase {
     fn example() -> Self {
+        let proposal = ReviewProposal {
+            reviewer: EXAMPLE_ID.into(),
+            verdict: ReviewVerdict::Approve,
+            reason: "Compared with the passport in a video call".into(),
+            checks: vec![IdentityCheck::Document],
+            at: EXAMPLE_INSTANT,
+        };
         Self {
             verification: Verification { status: KycStatus::InReview, ..Verification::example() },
             account_id: EXAMPLE_ID.into(),
@@ -193,7 +200,7 @@ impl Example for ReviewCase {
             provider_status: Some("onHold".to_owned()).into(),
             reasons: vec![],
             checks: vec![IdentityCheck::Document],
-            proposal: None.into(),
+            proposal: Some(proposal).into(),
         }
     }
 }

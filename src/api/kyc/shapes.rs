@@ -268,7 +268,17 @@ impl Example for KycOverview {
     fn example() -> Self {
         let offer =
             KycOffer { provider: "sumsub".into(), title: "Sumsub".into(), level: "full".into(), ial: 2 };
-        Self { offers: vec![offer], countries: vec!["DE".into(), "FR".into()], standing: None.into() }
+        let standing = KycStanding {
+            ial: 0,
+            ial_until: None.into(),
+            next: NextStep::Continue,
+            verification: Some(Verification::example()).into(),
+        };
+        Self {
+            offers: vec![offer],
+            countries: vec!["DE".into(), "FR".into()],
+            standing: Some(standing).into(),
+        }
     }
 }
 
