@@ -11,6 +11,7 @@ mod process;
 mod report;
 mod vault;
 mod vault_limits;
+mod webhooks;
 
 use std::fs;
 use std::path::{Path, PathBuf};

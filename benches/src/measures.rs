@@ -14,6 +14,7 @@ use crate::process::{self, Process};
 use crate::report::{Goal, Row, Unit};
 use crate::vault::{self, Operation, Store};
 use crate::vault_limits::VaultLimit;
+use crate::webhooks::{self, Deliver};
 use crate::{CONNECTIONS, Plan};
 
 /// Connections that keep the hash pool busy without filling its queue.
@@ -126,7 +127,7 @@ pub async fn refresh(plan: &Plan, engines: &mut [Engine]) -> Result<Vec<Row>> {
     Ok(engines.iter().enumerate().map(row).collect())
 }
 
-/// The vault at 64 connections, each with an account of its own, against AES-GCM and the same statements alone.
+/// The vault at 64 connections, each with an account of its own, and webhooks of a provider, against AES-GCM and the same statements alone.
 pub async fn vault(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
     let (mut holders, mut limits) = (Vec::new(), Vec::new());
     for engine in engines {
@@ -134,6 +135,11 @@ pub async fn vault(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
         limits.push(VaultLimit::new(engine, &prepared)?);
         holders.push(prepared);
     }
+    let mut references = Vec::new();
+    for engine in engines {
+        references.push(webhooks::prepare(engine.server.address, &engine.accounts).await?);
+    }
+    let delivered: Vec<Turn> = engines.iter().map(|_| Turn::default()).collect();
     let stored: Vec<Turn> = engines.iter().map(|_| Turn::default()).collect();
     let mut rows = Vec::new();
     for operation in Operation::ALL {
@@ -147,6 +153,13 @@ pub async fn vault(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
                 let (accounts, turn) = (&engine.accounts, &stored[index]);
                 let store = || Store { accounts: Rc::clone(accounts), turn: Rc::clone(turn) };
                 return closed_loop(address, &mut scripts(CONNECTIONS, store), plan.window, meter).await;
+            }
+            if operation == Operation::TakeIn {
+                let deliver = || Deliver {
+                    references: Rc::clone(&references[index]),
+                    turn: Rc::clone(&delivered[index]),
+                };
+                return closed_loop(address, &mut scripts(CONNECTIONS, deliver), plan.window, meter).await;
             }
             let questions = holders[index].iter().map(|holder| holder.questions(operation));
             let mut asks: Vec<Ask> =

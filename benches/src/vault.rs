@@ -25,10 +25,12 @@ pub enum Operation {
     List,
     Decrypt,
     Sign,
+    /// Of a webhook.
+    TakeIn,
 }
 
 impl Operation {
-    pub const ALL: [Self; 4] = [Self::Store, Self::List, Self::Decrypt, Self::Sign];
+    pub const ALL: [Self; 5] = [Self::Store, Self::List, Self::Decrypt, Self::Sign, Self::TakeIn];
 
     pub fn name(self) -> String {
         match self {
@@ -36,6 +38,7 @@ impl Operation {
             Self::List => format!("api keys, list of {HELD}"),
             Self::Decrypt => "api key, decrypt".to_owned(),
             Self::Sign => "api key, sign".to_owned(),
+            Self::TakeIn => "webhook of a provider, taken in".to_owned(),
         }
     }
 }
@@ -110,7 +113,9 @@ impl Holder {
             Operation::Decrypt => ask(&format!("{}/decrypt", record.id), Some("{}"), &record.secret),
             Operation::Sign => ask(&format!("{}/sign", record.id), Some(signed), &record.api_key),
             // The newest come first, so the answer ends with the first one.
-            Operation::List | Operation::Store => ask("?limit=50", None, &self.records[0].id),
+            Operation::List | Operation::Store | Operation::TakeIn => {
+                ask("?limit=50", None, &self.records[0].id)
+            }
         };
         self.records.iter().map(of).collect()
     }

@@ -74,6 +74,11 @@ const DEVICE: &str =
 const SIGN: &str = "UPDATE api_keys SET last_used_at = $1,
      nonce = CASE WHEN nonce < $1 THEN $1 ELSE nonce + 1 END
    WHERE id = $2 AND version = 1 RETURNING nonce";
+const TAKE_IN: &str =
+    "INSERT INTO kyc_events (id, provider, dedupe_key, subject, account_id, event, sealed, state, attempts,
+     due_at, received_at)
+   VALUES ($1, 'limit', $2, $3, $4, $5, $6, 'done', 0, $7, $7)
+   ON CONFLICT (provider, dedupe_key) DO NOTHING RETURNING id";
 const AUDIT: &str =
     "INSERT INTO audit_events (id, at, action, actor, account_id, session_id, aal, ip, request_id, detail)
    VALUES ($1, $2, 'api_key.limit', 'account', $3, $1, 1, '127.0.0.1', $4, $5)";
@@ -127,6 +132,7 @@ impl VaultLimit {
             Operation::List => &[PAGE],
             Operation::Decrypt => &[FIND, REVEAL, DEVICE, AUDIT],
             Operation::Sign => &[FIND, SIGN, AUDIT],
+            Operation::TakeIn => &[TAKE_IN],
         };
         statements.iter().map(|&sql| sql.to_owned()).collect()
     }
@@ -171,13 +177,19 @@ impl VaultLimit {
                 vec![find(), used(), device, audit()]
             }
             Operation::Sign => vec![find(), used(), audit()],
+            Operation::TakeIn => {
+                let text = |length: usize| Value::Text(format!("{number:0>length$}"));
+                let key = Value::Bytes(u128::from(number).to_be_bytes().repeat(2));
+                let sealed = bytes(&self.sealed[2]);
+                vec![vec![new(), key, text(50), bytes(account), text(200), sealed, Value::Number(at)]]
+            }
         }
     }
 
     /// The AES-GCM of one operation: a wrapped key and two fields.
     fn work(&self, operation: Operation) -> Result<()> {
         match operation {
-            Operation::Store => drop(black_box(sealed()?)),
+            Operation::Store | Operation::TakeIn => drop(black_box(sealed()?)),
             Operation::List => {}
             Operation::Decrypt | Operation::Sign => {
                 for sealed in &self.sealed {

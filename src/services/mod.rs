@@ -12,6 +12,7 @@ pub mod limits;
 mod links;
 pub mod mfa;
 pub mod outbox;
+mod page;
 pub mod password_resets;
 mod passwords;
 pub mod policy;

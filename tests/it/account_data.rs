@@ -20,12 +20,15 @@ on_both_engines! {
         store(&ada, "Savings").await;
         let body = json!({ "name": "Bot", "scopes": ["read"] });
         let key = ada.post("/api/v1/access-keys", &body).await.assert_status(200).json()["token"].clone();
+        let check = crate::kyc::begin(&ada, "full").await;
         let answer = ada.get("/auth/account/export").await.assert_status(200);
         assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"latchkey-export.json\""));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         let export = answer.json();
         assert_eq!((&export["account"]["email"], &export["account"]["full_name"]), (&json!(ADA), &json!("Ada Lovelace")));
         assert_eq!((&export["totp"][0]["name"], &export["recovery_codes_left"]), (&json!("Phone"), &json!(10)));
+        assert_eq!(export["verifications"][0]["id"], check["verification"]["id"]);
+        assert_eq!((&export["account"]["ial"], &export["account"]["role"]), (&json!(0), &json!("user")));
         assert_eq!(export["sessions"].as_array().unwrap().len(), 1);
         assert_eq!((&export["api_keys"][0]["name"], &export["access_keys"][0]["name"]), (&json!("Savings"), &json!("Bot")));
         let actions: Vec<&str> =
@@ -35,7 +38,7 @@ on_both_engines! {
         }
         assert_eq!(export["events_before"], Value::Null);
         let text = answer.text();
-        for secret in ["argon2", &codes[0], &ada.access_token, &ada.refresh_token, "sealed", "token_hash", KEY, SECRET, key.as_str().unwrap()] {
+        for secret in ["argon2", &codes[0], &ada.access_token, &ada.refresh_token, "sealed", "token_hash", check["reference"].as_str().unwrap(), KEY, SECRET, key.as_str().unwrap()] {
             assert!(!text.contains(secret), "{secret}");
         }
         App::only_event(app.audit().await, "account.exported");

@@ -23,6 +23,7 @@ mod http;
 mod imports;
 mod journey;
 mod kyc;
+mod kyc_drills;
 mod kyc_providers;
 mod kyc_vendors;
 mod languages;

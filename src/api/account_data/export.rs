@@ -13,6 +13,7 @@ use super::super::access_keys::AccessKey;
 use super::super::api_keys::shapes::ApiKey;
 use super::super::auth::{EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::super::instant::Instant;
+use super::super::kyc::shapes::Verification;
 use super::super::mfa::TotpAuthenticator;
 use super::super::payload::Nullable;
 use super::event::ExportedEvent;
@@ -41,6 +42,8 @@ pub struct AccountExport {
     seen_devices: Vec<SeenDevice>,
     /// Stored credentials, without their secrets
     api_keys: Vec<ApiKey>,
+    /// Identity checks
+    verifications: Vec<Verification>,
     /// Access keys, without their texts
     access_keys: Vec<AccessKey>,
     /// Mailed links that confirm the address
@@ -78,6 +81,12 @@ struct ExportedAccount {
     second_factor_at: Nullable<Instant>,
     /// After a recovery: until then the account counts as aal 1
     recovering_until: Nullable<Instant>,
+    /// What the account may do for others: `user` is nothing
+    role: String,
+    /// How well it is known who this is (NIST SP 800-63A), until `ial_until`
+    ial: i16,
+    /// Until when; null where nothing is known
+    ial_until: Nullable<Instant>,
     /// When the account was made
     created_at: Instant,
     /// When it last changed
@@ -204,6 +213,7 @@ impl AccountExport {
             recovery_codes_left: export.factors.recovery_codes_left,
             remembered_devices: each(export.remembered_devices),
             seen_devices: each(export.seen_devices),
+            verifications: export.verifications.iter().map(|row| Verification::new(row, row.ial)).collect(),
             api_keys: export.api_keys.into_iter().map(|row| ApiKey::new(row, services)).collect(),
             access_keys: each(export.access_keys),
             email_verifications: each(export.email_verifications),
@@ -240,6 +250,9 @@ impl From<account::Model> for ExportedAccount {
             locale: row.locale.into(),
             second_factor_at: instant(row.second_factor_at),
             recovering_until: instant(row.recovering_until),
+            role: row.role.name().into(),
+            ial: row.ial,
+            ial_until: instant(row.ial_until),
             created_at: Instant(row.created_at),
             updated_at: Instant(row.updated_at),
         }
@@ -354,6 +367,9 @@ impl Example for AccountExport {
             locale: Some("en".to_owned()).into(),
             second_factor_at: Some(at).into(),
             recovering_until: None.into(),
+            role: "user".into(),
+            ial: 1,
+            ial_until: Some(at).into(),
             created_at: at,
             updated_at: at,
         };
@@ -381,6 +397,7 @@ impl Example for AccountExport {
             remembered_devices: vec![],
             seen_devices: vec![SeenDevice { first_seen_at: at, last_seen_at: at }],
             api_keys: vec![ApiKey::example()],
+            verifications: vec![Verification::example()],
             access_keys: vec![AccessKey::example()],
             email_verifications: vec![MailedLink {
                 created_at: at,

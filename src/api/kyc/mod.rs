@@ -1,7 +1,7 @@
 //! Identity checks: what is on offer, the caller's own, and the webhooks of providers.
 
 mod review;
-mod shapes;
+pub mod shapes;
 mod webhook;
 
 use poem_openapi::OpenApi;

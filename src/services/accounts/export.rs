@@ -2,7 +2,8 @@
 
 use entities::{
     AccountId, AuditEventId, Timestamp, access_key, account, api_key, audit_event, email_change,
-    email_verification, outbox_message, password_reset, remembered_device, seen_device, session,
+    email_verification, kyc_verification, outbox_message, password_reset, remembered_device, seen_device,
+    session,
 };
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select,
@@ -33,6 +34,7 @@ pub struct Export {
     pub seen_devices: Vec<seen_device::Model>,
     pub api_keys: Vec<api_key::Model>,
     pub access_keys: Vec<access_key::Model>,
+    pub verifications: Vec<kyc_verification::Model>,
     pub email_verifications: Vec<email_verification::Model>,
     pub email_changes: Vec<email_change::Model>,
     pub password_resets: Vec<password_reset::Model>,
@@ -107,6 +109,14 @@ impl Services {
                     access_key::Entity::find()
                         .filter(access_key::Column::AccountId.eq(id))
                         .order_by_desc(access_key::Column::Id),
+                )
+                .await?,
+            verifications: self
+                .newest(
+                    kyc_verification::Entity::find()
+                        .filter(kyc_verification::Column::AccountId.eq(id))
+                        .filter(kyc_verification::Column::Reference.is_not_null())
+                        .order_by_desc(kyc_verification::Column::Id),
                 )
                 .await?,
             email_verifications: self

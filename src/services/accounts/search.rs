@@ -9,6 +9,7 @@ use sea_orm::{
 use serde_json::json;
 
 use super::super::audit::{Action, Actor, Event};
+use super::super::page::cut;
 use super::super::sessions::{Caller, live};
 use super::super::{Error, Origin, Services};
 
@@ -123,8 +124,7 @@ impl Services {
             .limit(limit + 1)
             .all(self.db.reader())
             .await?;
-        let more = accounts.len() as u64 > limit;
-        accounts.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let more = cut(&mut accounts, limit);
         let after = accounts.last().filter(|_| more).map(|account| account.id);
         Ok(Page { accounts, after })
     }

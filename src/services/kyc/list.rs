@@ -4,6 +4,7 @@ use entities::{AccountId, KycVerificationId, Timestamp, kyc_verification};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::super::audit::Actor;
+use super::super::page::cut;
 use super::super::sessions::Caller;
 use super::super::{Error, Origin, Services};
 use super::apply::NewStep;
@@ -122,8 +123,7 @@ impl Services {
             .limit(limit + 1)
             .all(self.db.reader())
             .await?;
-        let more = rows.len() as u64 > limit;
-        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let more = cut(&mut rows, limit);
         let last = rows.last().filter(|_| more);
         let before = last.map(|row| Place { at: row.created_at, id: row.id });
         Ok(Page { verifications: rows, before })

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::super::audit::{Action, Actor, Event};
+use super::super::page::cut;
 use super::super::sessions::Caller;
 use super::super::{Error, Origin, Services};
 use super::apply::{NewStep, lock_verification};
@@ -99,8 +100,7 @@ impl Services {
             .limit(limit + 1)
             .all(self.db.reader())
             .await?;
-        let more = rows.len() as u64 > limit;
-        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let more = cut(&mut rows, limit);
         let last = rows.last().filter(|_| more);
         let before = last.map(|row| Place { at: row.updated_at, id: row.id });
         Ok(Page { verifications: rows, before })

@@ -3,6 +3,7 @@
 use entities::{AccountId, ApiKeyId, Timestamp, api_key};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use super::super::page::cut;
 use super::super::{Error, Services};
 
 /// What to list.
@@ -72,8 +73,7 @@ impl Services {
             .limit(limit + 1)
             .all(self.db.reader())
             .await?;
-        let more = rows.len() as u64 > limit;
-        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let more = cut(&mut rows, limit);
         let last = rows.last().filter(|_| more);
         let before = last.map(|row| Place { at: row.created_at, id: row.id });
         Ok(Page { api_keys: rows, before })
