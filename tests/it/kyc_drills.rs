@@ -175,22 +175,22 @@ on_both_engines! {
 
     /// A table that is away for a while stands for a worker that can't work. Webhooks are taken in all the same.
     async fn a_backlog_is_worked_off_in_order(engine: Engine) {
-        const PEOPLE: usize = 10;
         let site = site(engine).await;
         let server = site.start().await;
+        let count = number("LATCHKEY_TEST_WEBHOOKS", 400);
+        let people = count / 40;
         let mut references = vec![];
-        for person in 0..PEOPLE {
+        for person in 0..people {
             references.push(begin(&site, &server, &format!("person-{person}@example.com")).await);
         }
         let rows = site.rows().await;
         rows.execute("ALTER TABLE kyc_changes RENAME TO kyc_changes_away").await;
-        let count = number("LATCHKEY_TEST_WEBHOOKS", 400);
         let client = server.anonymous();
         let sends = (0..count).map(|n| {
-            let (client, reference) = (&client, &references[n % PEOPLE]);
-            let status = if n >= count - PEOPLE { "approved" } else { STATUSES[n % 3] };
+            let (client, reference) = (&client, &references[n % people]);
+            let status = if n >= count - people { "approved" } else { STATUSES[n % 3] };
             // A second later for each round, the last one now.
-            let ago = i64::try_from((count - 1 - n) / PEOPLE).unwrap() % 290;
+            let ago = i64::try_from((count - 1 - n) / people).unwrap() % 290;
             let sent = Sent::new(format!("msg_{n}"), reference, status, ago);
             async move {
                 loop {
@@ -209,11 +209,14 @@ on_both_engines! {
         assert!(health["waiting_since"].is_string(), "{health}");
         rows.execute("ALTER TABLE kyc_changes_away RENAME TO kyc_changes").await;
         rows.execute("UPDATE kyc_events SET due_at = 0 WHERE state = 'pending'").await;
-        eventually("all is worked off", async || {
-            rows.execute("UPDATE kyc_events SET due_at = 0 WHERE state = 'pending' AND last_error IS NOT NULL").await;
-            (rows.count("kyc_events WHERE state = 'pending'").await == 0).then_some(())
-        })
-        .await;
+        let mut left = i64::try_from(count).unwrap();
+        while left > 0 {
+            left = eventually("some of it is worked off", async || {
+                let pending = rows.count("kyc_events WHERE state = 'pending'").await;
+                (pending < left).then_some(pending)
+            })
+            .await;
+        }
         assert_eq!(rows.count("kyc_events WHERE state = 'done'").await, i64::try_from(count).unwrap());
         for reference in &references {
             assert_eq!(status_of(&rows, reference).await, "approved");
@@ -222,7 +225,7 @@ on_both_engines! {
                 "SELECT finished_at FROM kyc_events WHERE subject = 'standard_webhooks:{reference}' ORDER BY id"
             );
             let times: Vec<i64> = rows.column(&sql).await;
-            assert!(times.len() == count / PEOPLE && times.is_sorted(), "{times:?}");
+            assert!(times.len() == count / people && times.is_sorted(), "{times:?}");
         }
         let health: Value = client.get("/api/kyc/health").await.json();
         assert_eq!((&health["backlog"], &health["waiting_since"]), (&json!(0), &Value::Null));
