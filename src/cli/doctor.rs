@@ -167,23 +167,47 @@ async fn database(config: Config, report: &mut Report) {
                 "keys: {} to verify with",
                 services.keys.public_keys(services.sources.now()).len()
             ));
-            match services.mail_backlog().await {
-                Err(error) => report.bad(&format!("outbox: {error}"), "Check the database."),
-                Ok(backlog) if backlog.dead > 0 => report.bad(
-                    &format!("outbox: {} mails were given up, {} wait", backlog.dead, backlog.pending),
-                    "See last_error in the table outbox_messages; the log names each.",
-                ),
-                Ok(backlog) => report.good(&format!("outbox: {} mails wait", backlog.pending)),
+            if services.config.vault.transit_url.is_some() {
+                match services.check_vault().await {
+                    Ok(()) => report.good("Transit: wraps keys of credentials"),
+                    Err(failure) => report.bad(
+                        &format!("Transit: {failure}"),
+                        "Credentials can't be stored or used. Check vault.transit_url, and that the token may encrypt and decrypt.",
+                    ),
+                }
             }
-            match services.webhook_backlog().await {
-                Err(error) => report.bad(&format!("webhooks: {error}"), "Check the database."),
-                Ok(backlog) if backlog.dead > 0 => report.note(
-                    &format!("webhooks: {} were given up, {} wait", backlog.dead, backlog.pending),
-                    "`latchkey webhooks list --state dead` says why; `latchkey webhooks replay --dead` sends them again.",
-                ),
-                Ok(backlog) => report.good(&format!("webhooks: {} wait", backlog.pending)),
-            }
+            queues(&services, report).await;
             services.db.close().await;
+        }
+    }
+}
+
+async fn queues(services: &Services, report: &mut Report) {
+    let queues = [
+        (
+            "mails",
+            services.mail_backlog().await,
+            "See last_error in the table outbox_messages; the log names each.",
+        ),
+        (
+            "webhooks",
+            services.webhook_backlog().await,
+            "`latchkey webhooks list --state dead` says why; `latchkey webhooks replay --dead` sends them again.",
+        ),
+        (
+            "webhooks of providers",
+            services.kyc_backlog().await,
+            "`latchkey kyc events --state dead` says why; `latchkey kyc retry` has one worked on again.",
+        ),
+    ];
+    for (what, backlog, mend) in queues {
+        match backlog {
+            Err(error) => report.bad(&format!("{what}: {error}"), "Check the database."),
+            Ok(backlog) if backlog.dead > 0 => {
+                report
+                    .bad(&format!("{what}: {} were given up, {} wait", backlog.dead, backlog.pending), mend);
+            }
+            Ok(backlog) => report.good(&format!("{what}: {} wait", backlog.pending)),
         }
     }
 }

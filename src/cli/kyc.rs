@@ -64,7 +64,10 @@ async fn act(command: Command, services: &Services) -> Result<(), String> {
             }
         }
         Command::Show { id } => {
-            let body = services.read_kyc_event(id).await.map_err(failed)?;
+            let body = services.read_kyc_event(id).await.map_err(|error| match error {
+                Error::NotFound => "there is no such event, or its person is gone".to_owned(),
+                error => failed(error),
+            })?;
             let mut out = std::io::stdout().lock();
             out.write_all(&body).and_then(|()| out.write_all(b"\n")).map_err(|error| error.to_string())?;
         }

@@ -115,7 +115,7 @@ on_both_engines! {
         let database = Database::create(engine).await;
         Node::serve(&database, &[]).await.terminate().await;
         let report = database.run(&["doctor"], &[("LATCHKEY_MAIL_FROM", "Acme <id@acme.example>")]).await;
-        for part in ["ok       configuration", "ok       root key", "ok       mail", "ok       database", "ok       keys", "ok       outbox"] {
+        for part in ["ok       configuration", "ok       root key", "ok       mail", "ok       database", "ok       keys", "ok       mails"] {
             assert!(report.stdout.contains(part), "{part}: {report:?}");
         }
     }

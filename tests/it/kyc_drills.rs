@@ -235,9 +235,49 @@ on_both_engines! {
         let health: Value = client.get("/api/kyc/health").await.json();
         assert_eq!((&health["backlog"], &health["waiting_since"]), (&json!(0), &Value::Null));
     }
+
+    async fn what_was_given_up_is_worked_on_again_by_command(engine: Engine) {
+        let site = site(engine).await;
+        let server = site.start().await;
+        let reference = begin(&site, &server, "ada@example.com").await;
+        let rows = site.rows().await;
+        rows.execute("ALTER TABLE kyc_changes RENAME TO kyc_changes_away").await;
+        let sent = Sent::new("msg_1", &reference, "approved", 0);
+        sent.to(&server.anonymous()).await.assert_status(200);
+        server.node.kill().await;
+        rows.execute("ALTER TABLE kyc_changes_away RENAME TO kyc_changes").await;
+        let event: String = rows.column("SELECT event FROM kyc_events WHERE state = 'pending'").await.remove(0);
+        // What this release can't read stands for all that can't be worked on.
+        rows.execute("UPDATE kyc_events SET event = '{}', due_at = 0").await;
+        let server = site.start().await;
+        eventually("it is given up", async || (rows.count("kyc_events WHERE state = 'dead'").await == 1).then_some(())).await;
+        assert_eq!(server.metric("latchkey_kyc_dead_total").await, 1.0);
+
+        let run = async |arguments: &[&str]| site.run(&[&["kyc"], arguments].concat()).await;
+        let list = run(&["events", "--state", "dead"]).await.assert_success().stdout;
+        assert!(list.lines().count() == 1 && list.contains("unreadable event"), "{list}");
+        let id = list.split(' ').next().unwrap();
+        assert_eq!(run(&["events", "--state", "done"]).await.assert_success().stdout, "");
+        let doctor = site.run(&["doctor"]).await.assert_failure("problem").stdout;
+        assert!(doctor.contains("PROBLEM  webhooks of providers: 1 were given up, 0 wait"), "{doctor}");
+
+        assert_eq!(rows.count("audit_events WHERE action = 'verification.event_read'").await, 0);
+        assert_eq!(run(&["show", id]).await.assert_success().stdout, format!("{}\n", sent.body));
+        assert_eq!(rows.count("audit_events WHERE action = 'verification.event_read'").await, 1);
+
+        rows.execute(&format!("UPDATE kyc_events SET event = '{event}'")).await;
+        run(&["retry", id]).await.assert_success();
+        drained(&rows).await;
+        assert_eq!(status_of(&rows, &reference).await, "approved");
+        run(&["retry", id]).await.assert_failure("there is no such event, or it was not given up");
+        // Without the person's key it can't be read any more.
+        rows.execute("DELETE FROM kyc_person_keys").await;
+        run(&["show", id]).await.assert_failure("there is no such event, or its person is gone");
+        assert_eq!(rows.count("audit_events WHERE action = 'verification.event_read'").await, 1);
+        assert_eq!(run(&["show", "nonsense"]).await.code, Some(2));
+    }
 }
 
-/// Nothing when the server is gone.
 /// Whether it was acknowledged; a server that dies acknowledges nothing, a living one everything.
 async fn try_send(sent: &Sent, client: &Client) -> bool {
     if tokio::net::TcpStream::connect(client.address).await.is_err() {

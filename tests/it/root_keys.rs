@@ -359,7 +359,10 @@ on_both_engines! {
         transit.seal(true);
         ada.post(&format!("{remote}/decrypt"), &json!({})).await.assert_status(503);
         site.run_with(&["keys", "list"], &settings).await.assert_success();
+        let doctor = async || site.run_with(&["doctor"], &settings).await.stdout;
+        assert!(doctor().await.contains("PROBLEM  Transit: the root key can't be reached"));
         transit.seal(false);
+        assert!(doctor().await.contains("ok       Transit"));
         assert_revealed(&ada, &remote).await;
         assert_eq!(rows.count("audit_events WHERE action = 'api_key.unreadable'").await, 0);
 

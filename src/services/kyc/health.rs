@@ -5,8 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use entities::Timestamp;
-use sea_orm::{ConnectionTrait, Statement, Value};
+use entities::kyc_event::{self, State};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, Statement, Value,
+};
 
+use super::super::outbox::Backlog;
 use super::super::{Error, Services};
 
 /// How exactly the last contact is known.
@@ -74,6 +78,14 @@ impl Services {
         }
         let backlog = count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
         Ok(Health { providers, backlog, waiting_since })
+    }
+
+    /// Webhooks that wait to be worked on, and those that were given up.
+    pub async fn kyc_backlog(&self) -> Result<Backlog, DbErr> {
+        let count = async |state: State| {
+            kyc_event::Entity::find().filter(kyc_event::Column::State.eq(state)).count(self.db.reader()).await
+        };
+        Ok(Backlog { pending: count(State::Pending).await?, dead: count(State::Dead).await? })
     }
 
     /// Writes down that a provider has answered. That it can't be written is no reason to fail.

@@ -63,6 +63,16 @@ impl Vault {
     }
 }
 
+impl Services {
+    /// Whether credentials can be stored and used: wraps a key and unwraps it again.
+    pub async fn check_vault(&self) -> Result<(), RootKeyFailure> {
+        let (context, key) = (b"latchkey doctor", [0; 32]);
+        let wrapped = self.vault.roots.wrap(context, &key).await?;
+        let unwrapped = self.vault.roots.unwrap(context, &wrapped).await?;
+        if *unwrapped == key { Ok(()) } else { Err(Unopened.into()) }
+    }
+}
+
 /// What is wrong with a member of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
