@@ -10,7 +10,7 @@ use sea_orm::{
     QueryFilter, SqlErr,
 };
 
-use super::accounts::addresses::{make_way, taken_by};
+use super::accounts::addresses::taken_by;
 use super::audit::{Action, Actor, Event};
 use super::limits::Limit;
 use super::links::judge;
@@ -106,9 +106,7 @@ impl Services {
                 Box::pin(async move {
                     let (account, row) = services.change_by(transaction, by_token).await?;
                     judge(row.confirmed_at, row.superseded_at, row.expires_at, now)?;
-                    let verified_only = services.config.require_verified_email;
-                    let holder =
-                        make_way(transaction, &row.new_email_key, Some(account.id), verified_only, now);
+                    let holder = services.make_way(transaction, &row.new_email_key, Some(account.id));
                     if holder.await?.is_some() {
                         return Err(Error::InvalidLink);
                     }

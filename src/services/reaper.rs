@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use entities::Timestamp;
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::audit::Record;
 use super::mfa::ENROLMENT;
 use super::{Error, Services};
 
@@ -93,13 +94,41 @@ impl Services {
             rows += self.reap_where(table, key, condition, before).await?;
         }
         if self.config.require_verified_email {
-            let condition = "email_verified_at IS NULL AND created_at < $1";
-            rows += self.reap_where("accounts", "id", condition, unverified).await?;
+            rows += self.reap_unconfirmed(unverified).await?;
         }
         rows += self.erase_due().await?;
         self.give_up_webhooks().await?;
         self.clean_late_events().await?;
         Ok(rows)
+    }
+
+    /// Removes accounts whose address was never confirmed.
+    async fn reap_unconfirmed(&self, before: Timestamp) -> Result<u64, Error> {
+        let sql = format!(
+            "DELETE FROM accounts WHERE id IN
+               (SELECT id FROM accounts WHERE email_verified_at IS NULL AND created_at < $1 LIMIT {BATCH})
+             RETURNING id"
+        );
+        let mut total = 0;
+        loop {
+            let statement = Statement::from_sql_and_values(self.db.engine(), &sql, [Value::from(before)]);
+            let services = self.clone();
+            let deleted = self.db.write::<_, Error, _>(move |transaction| {
+                Box::pin(async move {
+                    let gone = transaction.query_all_raw(statement).await?;
+                    let gone = gone.iter().map(|row| Ok(services.never_confirmed(row.try_get("", "id")?)));
+                    let records = gone.collect::<Result<Vec<_>, DbErr>>()?;
+                    let count = records.len() as u64;
+                    Record::write_all(records, transaction).await?;
+                    Ok(count)
+                })
+            });
+            let deleted = deleted.await?;
+            total += deleted;
+            if deleted < BATCH {
+                return Ok(total);
+            }
+        }
     }
 
     async fn reap_where(

@@ -46,6 +46,8 @@ on_both_engines! {
         app.verify(&second_token).await.assert_status(200);
         app.try_login("ada@example.com", "the first password").await.assert_error(401, "invalid_credentials");
         assert_eq!(app.login("ada@example.com", "the second password").await.id, second.json()["user"]["id"]);
+        let gone = App::only_event(app.audit().await, "account.deleted");
+        assert_eq!(gone.account_id.unwrap().to_string(), first.json()["user"]["id"]);
     }
 
     async fn a_disabled_account_is_not_replaced(app: App) {

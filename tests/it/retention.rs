@@ -20,7 +20,7 @@ on_both_engines! {
         let ada = app.user("ada@example.com").await;
         app.login("ada@example.com", PASSWORD).await;
         ada.logout().await.assert_status(200);
-        app.sign_up("pending@example.com", PASSWORD).await;
+        let pending = app.sign_up("pending@example.com", PASSWORD).await.json()["user"]["id"].clone();
         app.mails_to("pending@example.com").await;
         let events = count(&app, audit_event::Entity).await;
 
@@ -40,9 +40,11 @@ on_both_engines! {
         app.services.reap().await.unwrap();
         assert_eq!(count(&app, session::Entity).await, 0, "the one that ran out");
         assert_eq!(count(&app, account::Entity).await, 1, "an address that nobody confirmed");
-        assert_eq!(count(&app, audit_event::Entity).await, events, "the trail stays");
+        assert_eq!(count(&app, audit_event::Entity).await, events + 1, "the trail stays, and tells of that account");
+        let gone = App::only_event(app.audit().await, "account.deleted");
+        assert_eq!((gone.account_id.unwrap().to_string().as_str(), gone.actor.as_str()), (pending.as_str().unwrap(), "server"));
 
-        app.clock.advance_seconds(400 * DAY);
+        app.clock.advance_seconds(401 * DAY);
         app.services.reap().await.unwrap();
         assert_eq!(count(&app, audit_event::Entity).await, 0, "but not for ever");
         app.login("ada@example.com", PASSWORD).await;

@@ -148,6 +148,10 @@ on_both_engines! {
         for alive in [&sessions[0], &sessions[2], &fourth] {
             alive.profile().await.assert_status(200);
         }
+        let ended = App::only_event(app.audit().await, "session.ended");
+        assert_eq!((ended.actor.as_str(), ended.account_id.unwrap().to_string()), ("server", fourth.id.clone()));
+        let detail: Value = serde_json::from_str(&ended.detail.unwrap()).unwrap();
+        assert_eq!(detail, json!({ "session": sessions[1].claims()["sid"], "reason": "too_many_sessions" }));
     }
 
     async fn many_sign_ins_at_once_leave_no_more_than_there_may_be(site: Site) {

@@ -279,6 +279,27 @@ on_both_engines! {
         assert_eq!((gone.received().len(), other.received().len()), (6, 5));
     }
 
+    async fn what_the_server_ends_by_itself_is_told_as_well(engine: Engine) {
+        let receiver = Receiver::start().await;
+        let app = App::start(engine, |config| {
+            send_to(config, &[("crm", &receiver)]);
+            config.tokens.sessions_per_account = 1;
+        })
+        .await;
+        let ada = app.user(ADA).await;
+        app.login(ADA, PASSWORD).await;
+        let bob = app.sign_up("bob@example.com", PASSWORD).await.json()["user"]["id"].clone();
+        receiver.expect(4).await;
+        app.clock.advance_seconds(31 * 86_400);
+        app.services.reap().await.unwrap();
+        let told = receiver.expect(5).await;
+        let told: Vec<Value> = told.iter().map(Delivery::json).collect();
+        let data = |event: &str| &told.iter().find(|told| told["type"] == event).unwrap()["data"];
+        let ended = json!({ "account_id": ada.id, "session_id": ada.claims()["sid"], "sessions": "one" });
+        assert_eq!(data("session.revoked"), &ended);
+        assert_eq!(data("user.deleted"), &json!({ "account_id": bob }));
+    }
+
     async fn what_was_given_up_is_sent_again_by_command(engine: Engine) {
         let receiver = Receiver::start().await;
         receiver.answer(Reply::status(500));

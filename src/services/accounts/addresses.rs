@@ -9,6 +9,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::super::Services;
+use super::super::audit::{Action, Actor, Event, Record};
+
 /// The account that an address belongs to.
 #[derive(Debug, Clone, FromQueryResult)]
 pub struct Holder {
@@ -20,25 +23,36 @@ pub struct Holder {
     pending: bool,
 }
 
-/// Makes way for an account that is to have the address: removes a sign-up that was never confirmed. Answers whose the
-/// address is instead, when it is taken. What is the account's own already, or its way back, does not count for `asking`.
-pub async fn make_way(
-    db: &DatabaseTransaction,
-    email_key: &str,
-    asking: Option<AccountId>,
-    verified_only: bool,
-    now: Timestamp,
-) -> Result<Option<Holder>, DbErr> {
-    let Some(holder) = holder(db, email_key, asking, verified_only, now).await? else { return Ok(None) };
-    if !holder.pending {
-        return Ok(Some(holder));
+impl Services {
+    /// Makes way for an account that is to have the address: removes a sign-up that was never confirmed. Answers whose the
+    /// address is instead, when it is taken. What is the account's own already, or its way back, does not count for `asking`.
+    pub(in super::super) async fn make_way(
+        &self,
+        db: &DatabaseTransaction,
+        email_key: &str,
+        asking: Option<AccountId>,
+    ) -> Result<Option<Holder>, DbErr> {
+        let (verified_only, now) = (self.config.require_verified_email, self.sources.now());
+        let Some(holder) = holder(db, email_key, asking, verified_only, now).await? else { return Ok(None) };
+        if !holder.pending {
+            return Ok(Some(holder));
+        }
+        let deleted = account::Entity::delete_many()
+            .filter(account::Column::Id.eq(holder.account))
+            .filter(account::Column::EmailVerifiedAt.is_null())
+            .exec(db)
+            .await?;
+        if deleted.rows_affected == 1 {
+            self.never_confirmed(holder.account).write(db).await?;
+        }
+        Ok(None)
     }
-    account::Entity::delete_many()
-        .filter(account::Column::Id.eq(holder.account))
-        .filter(account::Column::EmailVerifiedAt.is_null())
-        .exec(db)
-        .await?;
-    Ok(None)
+
+    /// Tells that an account is gone whose address was never confirmed.
+    pub(in super::super) fn never_confirmed(&self, account: AccountId) -> Record {
+        let event = Event::new(Action::AccountDeleted, Actor::Server).account(account);
+        self.audit(event.detail(serde_json::json!({ "reason": "never_confirmed" })))
+    }
 }
 
 /// Whose the address is, if it is taken.

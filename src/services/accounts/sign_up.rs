@@ -9,7 +9,7 @@ use super::super::limits::Limit;
 use super::super::sessions::SignedIn;
 use super::super::sessions::means::Means;
 use super::super::{Error, Origin, Services, email_verifications};
-use super::addresses::{Holder, make_way};
+use super::addresses::Holder;
 use crate::crypto::password::Password;
 use crate::plugins::mail::Mail;
 
@@ -81,7 +81,7 @@ impl Services {
             .db
             .write(move |transaction| {
                 Box::pin(async move {
-                    if let Some(owner) = insert(transaction, &account, verified_only).await? {
+                    if let Some(owner) = services.insert(transaction, &account).await? {
                         repeated.0.account_id = owner.as_ref().map(|owner| owner.account);
                         repeated.write(transaction).await?;
                         let language =
@@ -107,22 +107,22 @@ impl Services {
             None => SignedUp::VerifyEmail { account: id, email: request.email },
         })
     }
-}
 
-/// Inserts the account unless its address is taken; then answers by whom, if that can be said.
-async fn insert(
-    db: &DatabaseTransaction,
-    account: &account::Model,
-    verified_only: bool,
-) -> Result<Option<Option<Holder>>, DbErr> {
-    let holder = make_way(db, &account.email_key, None, verified_only, account.created_at).await?;
-    if holder.is_some() {
-        return Ok(Some(holder));
+    /// Inserts the account unless its address is taken; then answers by whom, if that can be said.
+    async fn insert(
+        &self,
+        db: &DatabaseTransaction,
+        account: &account::Model,
+    ) -> Result<Option<Option<Holder>>, DbErr> {
+        let holder = self.make_way(db, &account.email_key, None).await?;
+        if holder.is_some() {
+            return Ok(Some(holder));
+        }
+        // A sign-up at the same moment on another node may have been faster.
+        let inserted = account::Entity::insert(account.clone().into_active_model().reset_all())
+            .on_conflict(OnConflict::column(account::Column::EmailKey).do_nothing().to_owned())
+            .exec_without_returning(db)
+            .await?;
+        Ok(if inserted == 1 { None } else { Some(None) })
     }
-    // A sign-up at the same moment on another node may have been faster.
-    let inserted = account::Entity::insert(account.clone().into_active_model().reset_all())
-        .on_conflict(OnConflict::column(account::Column::EmailKey).do_nothing().to_owned())
-        .exec_without_returning(db)
-        .await?;
-    Ok(if inserted == 1 { None } else { Some(None) })
 }

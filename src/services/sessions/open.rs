@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use entities::{Timestamp, account, seen_device, session};
+use entities::{SessionId, Timestamp, account, seen_device, session};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter, Statement,
@@ -35,7 +35,7 @@ pub(in super::super) struct Opening {
     records: Vec<Record>,
     new_device: Message,
     deletion_cancelled: Option<(Record, Message)>,
-    sessions_per_account: u64,
+    services: Services,
     signed_in: SignedIn,
 }
 
@@ -106,7 +106,7 @@ impl Services {
             records,
             new_device,
             deletion_cancelled,
-            sessions_per_account: self.config.tokens.sessions_per_account,
+            services: self.clone(),
             signed_in,
         })
     }
@@ -160,7 +160,6 @@ impl Opening {
     /// Begins the session, unless the account is no longer what it was when the proof was checked: disabled, deleted, with
     /// another password or other factors. Hashing takes long enough for all of that.
     pub async fn write(self, db: &DatabaseTransaction) -> Result<SignedIn, Error> {
-        let now = self.session.created_at;
         if !insert_if_unchanged(db, &self.session, &self.account).await? {
             return Err(Error::InvalidCredentials);
         }
@@ -177,11 +176,16 @@ impl Opening {
                 mail.write(db).await?;
             }
         }
-        end_beyond(db, &self.session, self.sessions_per_account, now).await?;
+        let mut records = self.records;
+        for id in end_beyond(db, &self.session, self.services.config.tokens.sessions_per_account).await? {
+            let ended = Event::new(Action::SessionEnded, Actor::Server).account(self.account.id);
+            let detail = serde_json::json!({ "session": id.to_string(), "reason": "too_many_sessions" });
+            records.push(self.services.audit(ended.detail(detail)));
+        }
         if is_new_device(db, &self.seen).await? {
             self.new_device.write(db).await?;
         }
-        Record::write_all(self.records, db).await?;
+        Record::write_all(records, db).await?;
         Ok(self.signed_in)
     }
 
@@ -247,19 +251,21 @@ async fn insert_if_unchanged(
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends sessions that the account has beyond its number: those refreshed longest ago.
+/// Ends sessions that the account has beyond its number: those refreshed longest ago. Answers which.
 async fn end_beyond(
     db: &DatabaseTransaction,
     session: &session::Model,
     count: u64,
-    now: Timestamp,
-) -> Result<(), DbErr> {
+) -> Result<Vec<SessionId>, DbErr> {
     let sql = "UPDATE sessions SET revoked_at = $1, revoked_reason = 'too_many_sessions' WHERE id IN (
            SELECT id FROM sessions WHERE account_id = $2 AND id <> $3 AND revoked_at IS NULL AND expires_at > $1
-             AND idle_expires_at > $1 ORDER BY rotated_at DESC, id DESC LIMIT 1000 OFFSET $4)";
+             AND idle_expires_at > $1 ORDER BY rotated_at DESC, id DESC LIMIT 1000 OFFSET $4)
+         RETURNING id";
     let others = i64::try_from(count.saturating_sub(1)).unwrap_or(i64::MAX);
-    let values: [Value; 4] = [now.into(), session.account_id.into(), session.id.into(), others.into()];
-    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await.map(drop)
+    let values: [Value; 4] =
+        [session.created_at.into(), session.account_id.into(), session.id.into(), others.into()];
+    let ended = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
+    ended.await?.iter().map(|row| row.try_get("", "id")).collect()
 }
 
 /// Remembers the device; answers whether the account has been used before, but never from it.
