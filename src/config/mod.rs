@@ -4,6 +4,7 @@
 //! `LATCHKEY_LIMITS__ENABLED=false`. For any of them, `…_FILE` names a file that holds the value instead.
 
 mod load;
+pub mod text;
 mod validate;
 mod webhooks;
 
@@ -204,6 +205,7 @@ pub struct Vault {
     /// Default none.
     pub private_networks: Vec<ipnet::IpNet>,
     /// Ports beside 443 that the generic connectors may use. Default none.
+    #[serde(deserialize_with = "text::numbers")]
     pub ports: Vec<u16>,
     /// The Transit engine of OpenBao or HashiCorp Vault that wraps the keys of credentials, such as
     /// `https://bao.example.com:8200/v1/transit`. Default off: the root key does.

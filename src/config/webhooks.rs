@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::value::StringDeserializer;
-use serde::de::{DeserializeOwned, IntoDeserializer};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use strum::VariantNames;
 use url::Url;
 
+use super::text::{numbers, one_or_more};
 use super::validate::is_word;
 use super::{Config, Secret};
 use crate::crypto::webhook_key::WebhookKey;
@@ -25,6 +24,7 @@ pub struct Webhooks {
     /// Networks (CIDR) that endpoints may be in although they are not public, on any port and without TLS. Default none.
     pub private_networks: Vec<ipnet::IpNet>,
     /// Ports beside 443 that endpoints may use. Default none.
+    #[serde(deserialize_with = "numbers")]
     pub ports: Vec<u16>,
 }
 
@@ -39,31 +39,6 @@ pub struct WebhookEndpoint {
     /// Events to send, such as `user.created`. Default all.
     #[serde(default, deserialize_with = "one_or_more")]
     pub events: Vec<String>,
-}
-
-/// A list, or a text with commas, as the environment has it.
-fn one_or_more<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: DeserializeOwned,
-{
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form<T> {
-        List(Vec<T>),
-        Text(Secret),
-    }
-    match Form::deserialize(deserializer)? {
-        Form::List(list) => Ok(list),
-        Form::Text(text) => {
-            let parts = text.expose().split(',').map(str::trim).filter(|part| !part.is_empty());
-            let read = |part: &str| {
-                let part: StringDeserializer<D::Error> = part.to_owned().into_deserializer();
-                T::deserialize(part)
-            };
-            parts.map(read).collect()
-        }
-    }
 }
 
 impl Config {

@@ -114,7 +114,8 @@ on_both_engines! {
     async fn the_doctor_finds_nothing_wrong_with_a_good_server(engine: Engine) {
         let database = Database::create(engine).await;
         Node::serve(&database, &[]).await.terminate().await;
-        let report = database.run(&["doctor"], &[("LATCHKEY_MAIL_FROM", "Acme <id@acme.example>")]).await;
+        let settings = [("LATCHKEY_MAIL_FROM", "Acme <id@acme.example>"), ("LATCHKEY_VAULT__PORTS", "8443, 9443")];
+        let report = database.run(&["doctor"], &settings).await;
         for part in ["ok       configuration", "ok       root key", "ok       mail", "ok       database", "ok       keys", "ok       mails"] {
             assert!(report.stdout.contains(part), "{part}: {report:?}");
         }
@@ -246,6 +247,8 @@ async fn wrong_settings_are_one_clear_line_each() {
         ("LATCHKEY_TOKENS__ALGORITHM", "none", "tokens.algorithm"),
         ("LATCHKEY_TOKENS__PUBLISH_AHEAD_SECONDS", "3", "tokens.publish_ahead_seconds"),
         ("LATCHKEY_HTTP__MAX_BODY_BYTES", "1", "http.max_body_bytes"),
+        ("LATCHKEY_VAULT__PORTS", "8443,canary", "vault.ports: expected numbers up to 65535"),
+        ("LATCHKEY_WEBHOOKS__PORTS", "70000", "webhooks.ports: expected numbers up to 65535"),
         ("LATCHKEY_ROOT_KEY_FILE", "/no/such/file", "LATCHKEY_ROOT_KEY_FILE: can't read /no/such/file"),
         ("LATCHKEY_CONFIG", "/no/such/file.toml", "/no/such/file.toml: no such file"),
     ] {

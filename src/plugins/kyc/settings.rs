@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::config::text::{flag, one_or_more};
 use crate::secret::Secret;
 
 /// How one provider is reached. Which settings it needs is in `docs/kyc.md`.
@@ -62,36 +63,5 @@ impl Settings {
                 _ => false,
             },
         }
-    }
-}
-
-/// A list, or a text with commas, as the environment has it.
-fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        List(Vec<Secret>),
-        Text(Secret),
-    }
-    Ok(match Form::deserialize(deserializer)? {
-        Form::List(list) => list,
-        Form::Text(text) => {
-            let parts = text.expose().split(',').map(str::trim).filter(|part| !part.is_empty());
-            parts.map(|part| Secret::new(part.to_owned())).collect()
-        }
-    })
-}
-
-/// `true` or `false`, also as a text.
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        Flag(bool),
-        Text(String),
-    }
-    match Form::deserialize(deserializer)? {
-        Form::Flag(flag) => Ok(flag),
-        Form::Text(text) => text.parse().map_err(|_| serde::de::Error::custom("expected true or false")),
     }
 }
