@@ -6,7 +6,7 @@ use crate::support::{Answer, App, Client, Engine, PASSWORD, Providers};
 
 const ADA: &str = "ada@example.com";
 const BOB: &str = "bob@example.com";
-const API_KEYS: &str = "/api/v1/api-keys/";
+pub const API_KEYS: &str = "/api/v1/api-keys/";
 
 async fn app(engine: Engine, providers: &Providers) -> App {
     App::start(engine, |config| providers.configure(config)).await

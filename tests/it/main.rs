@@ -31,6 +31,7 @@ mod limits;
 mod mail;
 mod mfa;
 mod mfa_races;
+mod nodes;
 mod outages;
 mod parity;
 mod passkeys;

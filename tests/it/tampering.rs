@@ -11,9 +11,8 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
+use crate::api_keys::API_KEYS;
 use crate::support::{App, Client, Engine, User};
-
-const API_KEYS: &str = "/api/v1/api-keys/";
 
 /// Two records of one person, and one of another.
 const OWNERS: [usize; 3] = [0, 0, 1];

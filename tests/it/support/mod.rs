@@ -1,6 +1,7 @@
 //! The test application and those who act on it.
 
 mod app;
+pub mod balancer;
 mod client;
 mod clock;
 mod database;
@@ -9,6 +10,7 @@ mod engines;
 mod mail;
 pub mod node;
 mod passkey;
+pub mod pgbouncer;
 pub mod process;
 mod providers;
 pub mod ranges;

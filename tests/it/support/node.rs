@@ -1,6 +1,6 @@
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -38,7 +38,12 @@ impl Output {
 impl Database {
     /// The real binary with the settings of a test, on this database and data directory.
     pub fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_latchkey"));
+        self.command_of(env!("CARGO_BIN_EXE_latchkey").as_ref(), arguments, environment)
+    }
+
+    /// The same with the binary of another release.
+    pub fn command_of(&self, program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(program);
         // Away from settings that lie about: the developer's own environment and file.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LATCHKEY_")) {
             command.env_remove(name);
@@ -81,15 +86,16 @@ pub struct Node {
 impl Node {
     /// Starts `latchkey serve` and waits until it listens.
     pub async fn serve(database: &Database, environment: &[(&str, &str)]) -> Self {
+        Self::serve_with(database.command(&["serve"], environment), database, environment).await
+    }
+
+    /// The same with a command that was made for it.
+    pub async fn serve_with(mut command: Command, database: &Database, environment: &[(&str, &str)]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = database.directory.path().join(format!("node-{number}.log"));
-        let mut process = database
-            .command(&["serve"], environment)
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
+        command.stdout(Stdio::piped()).stderr(File::create(&log).unwrap());
+        let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let is_set = |name: &str| environment.iter().any(|(other, _)| *other == name);
         let last = match () {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::path::Path;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -62,6 +63,13 @@ impl Site {
     /// Starts a server here.
     pub async fn start(&self) -> Process {
         Process { node: Node::serve(&self.database, &self.environment()).await }
+    }
+
+    /// The same with the binary of another release.
+    pub async fn start_program(&self, program: &Path) -> Process {
+        let environment = self.environment();
+        let command = self.database.command_of(program, &["serve"], &environment);
+        Process { node: Node::serve_with(command, &self.database, &environment).await }
     }
 
     /// The same with settings for this process only; their keys come with the prefix.
