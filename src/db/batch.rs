@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sea_orm::DbErr;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::{BoxFuture, Overloaded};
+use super::{BoxFuture, Overloaded, in_time};
 
 /// Requests that may wait.
 const QUEUE: usize = 4096;
@@ -77,7 +77,7 @@ where
         let run = Arc::clone(&run);
         tokio::spawn(async move {
             let (requests, senders): (Vec<I>, Vec<_>) = batch.into_iter().unzip();
-            match run(requests).await {
+            match in_time(run(requests)).await {
                 Ok(answers) => senders.into_iter().zip(answers).for_each(|(sender, answer)| {
                     let _ = sender.send(Ok(answer));
                 }),

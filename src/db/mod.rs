@@ -11,7 +11,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    QueryResult, RuntimeErr, Statement, TransactionTrait,
+    EntityTrait, IdenStatic, Iterable, QueryResult, RuntimeErr, Statement, TransactionTrait,
 };
 
 use crate::config::Config;
@@ -103,14 +103,17 @@ impl Db {
         match &self.writer {
             Writer::Grouped(group) => group.write(work).await,
             Writer::Pooled => {
-                let transaction = self.readers.begin().await?;
-                match work(&transaction).await {
-                    Ok(answer) => transaction.commit().await.map(|()| answer).map_err(E::from),
-                    Err(error) => {
-                        transaction.rollback().await?;
-                        Err(error)
+                in_time(async {
+                    let transaction = self.readers.begin().await?;
+                    match work(&transaction).await {
+                        Ok(answer) => transaction.commit().await.map(|()| answer).map_err(E::from),
+                        Err(error) => {
+                            transaction.rollback().await?;
+                            Err(error)
+                        }
                     }
-                }
+                })
+                .await
             }
         }
     }
@@ -129,7 +132,7 @@ impl Db {
                     .await
             }
             // No BEGIN and COMMIT: one round trip in place of three.
-            Writer::Pooled => Ok(self.readers.query_all_raw(statement).await?),
+            Writer::Pooled => in_time(async { Ok(self.readers.query_all_raw(statement).await?) }).await,
         }
     }
 
@@ -178,6 +181,18 @@ impl Db {
             tracing::warn!(%error, "closing the database");
         }
     }
+}
+
+/// The columns of a table that this release knows, for `RETURNING`. Never `*`: once a newer release has added a column,
+/// PostgreSQL refuses plans whose rows look otherwise than before.
+pub fn columns<E: EntityTrait>() -> String {
+    E::Column::iter().map(|column| column.as_str().to_owned()).collect::<Vec<_>>().join(", ")
+}
+
+/// Gives up what takes longer than the database may take: it does not answer, and won't say so.
+async fn in_time<T, E: From<DbErr>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let late = |_| DbErr::Conn(RuntimeErr::Internal("no answer in time".into()));
+    tokio::time::timeout(3 * PATIENCE, work).await.map_err(late)?
 }
 
 fn common_options(url: &str, connections: u32) -> ConnectOptions {

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::{Error, Origin, Services};
 use crate::crypto::seal::{Sealer, Unopened};
+use crate::db::columns;
 use crate::locale::Locale;
 use crate::plugins::mail::{Mail, SEND_TIMEOUT, SendError, Transport, compose};
 
@@ -207,7 +208,8 @@ impl Services {
                     let sql = format!(
                         "UPDATE outbox_messages SET due_at = $1, attempts = attempts + 1 WHERE id IN (
                            SELECT id FROM outbox_messages WHERE state = 'pending' AND due_at <= $2
-                           ORDER BY due_at LIMIT {BATCH} {skip}) RETURNING *"
+                           ORDER BY due_at LIMIT {BATCH} {skip}) RETURNING {}",
+                        columns::<outbox_message::Entity>()
                     );
                     let values: [Value; 2] = [until.into(), now.into()];
                     let statement =

@@ -19,6 +19,7 @@ mod document;
 mod email_changes;
 mod email_verifications;
 mod enumeration;
+mod faults;
 mod http;
 mod imports;
 mod journey;

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::api_keys::{API_KEYS, KEY, SECRET};
+use crate::api_keys::{API_KEYS, KEY, SECRET, store};
+use crate::kyc::VERIFICATIONS;
 use crate::support::balancer::Balancer;
 use crate::support::pgbouncer::PgBouncer;
 use crate::support::process::{Connection, Process, Session, Site, credentials};
@@ -248,5 +250,42 @@ async fn a_schema_of_a_newer_release_is_refused_and_left_alone() {
         }
         assert!(site.run(&["doctor"]).await.assert_failure("problem").stdout.contains(words));
         assert_eq!(rows.count("seaql_migrations WHERE version = 'm9999_future'").await, 1);
+    }
+}
+
+on_both_engines! {
+    /// What a migration may do beside an older node: it adds. Prepared statements are in use when that happens.
+    async fn columns_that_a_newer_release_adds_harm_no_older_node(site: Site) {
+        let site = site.with("KYC__DEMO", "true");
+        let server = site.start().await;
+        let rows = site.rows().await;
+        let tables = match site.database.engine {
+            Engine::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
+            Engine::Postgres => "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",
+        };
+        for turn in 0..3 {
+            let email = format!("person-{turn}@example.com");
+            // Often enough that every connection of the pool has met each statement.
+            site.verified(&server, &email, PASSWORD).await;
+            let session = server.login(&email, PASSWORD).await;
+            let client = server.anonymous().bearer(&session.access);
+            for number in 0..12 {
+                store(&client, &format!("Key {number}")).await;
+                let path = format!("/auth/profile?{number}");
+                client.get(&path).await.assert_status(200);
+            }
+            let refreshes = (0..12).map(|_| server.refresh(&session.refresh));
+            for answer in join_all(refreshes).await {
+                answer.assert_status(200);
+            }
+            let begun = client.post(VERIFICATIONS, &json!({ "level": "full" })).await.assert_status(200).json();
+            client.post(&format!("{}/{}/cancel", VERIFICATIONS, begun["verification"]["id"].as_str().unwrap()), &json!({}))
+                .await
+                .assert_status(200);
+            for table in rows.column::<String>(tables).await {
+                rows.execute(&format!("ALTER TABLE {table} ADD COLUMN later_{turn} TEXT")).await;
+            }
+        }
+        assert!(!server.log().contains("cached plan"), "{}", server.log());
     }
 }

@@ -15,6 +15,7 @@ use super::super::{Error, Services};
 use super::apply::NewStep;
 use super::status::Source;
 use super::status_of;
+use crate::db::columns;
 use crate::plugins::kyc::Status;
 
 const EVERY: Duration = Duration::from_secs(30);
@@ -68,7 +69,8 @@ impl Services {
                            WHEN polls >= {MOST_DOUBLINGS} THEN $3 WHEN $2 * (1 << polls) > $3 THEN $3
                            ELSE $2 * (1 << polls) END
                          WHERE id IN (SELECT id FROM kyc_verifications WHERE poll_at <= $1 ORDER BY poll_at
-                           LIMIT {BATCH} {skip}) RETURNING *"
+                           LIMIT {BATCH} {skip}) RETURNING {}",
+                        columns::<kyc_verification::Entity>()
                     );
                     let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
                     // The next wait is twice the one that has just ended.

@@ -16,6 +16,7 @@ use super::super::audit::Actor;
 use super::super::{Error, Services};
 use super::apply::NewStep;
 use super::status::Source;
+use crate::db::columns;
 use crate::plugins::kyc::{Event, Failure, Finding, Session, Status};
 
 /// How long a worker has an event to itself: longer than a provider may take to answer.
@@ -99,7 +100,8 @@ impl Services {
                            SELECT e.id FROM kyc_events e WHERE e.state = 'pending' AND e.due_at <= $2
                              AND NOT EXISTS (SELECT 1 FROM kyc_events p
                                WHERE p.subject = e.subject AND p.state = 'pending' AND p.id < e.id)
-                           ORDER BY e.due_at LIMIT {BATCH} {skip}) RETURNING *"
+                           ORDER BY e.due_at LIMIT {BATCH} {skip}) RETURNING {}",
+                        columns::<kyc_event::Entity>()
                     );
                     let engine = transaction.get_database_backend();
                     let values: [Value; 2] = [until.into(), now.into()];

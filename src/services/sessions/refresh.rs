@@ -17,7 +17,7 @@ use super::super::policy::{AAL1, AAL2};
 use super::super::{Error, Origin, Services};
 use super::{SignedIn, Which, revoke};
 use crate::crypto::refresh_token::RefreshToken;
-use crate::db::{BatchError, Batcher, Db, places};
+use crate::db::{BatchError, Batcher, Db, columns, places};
 use crate::plugins::mail::NoticeEvent;
 
 /// A current token to be exchanged.
@@ -181,11 +181,12 @@ fn swap(engine: DbBackend, terms: Terms, tokens: impl Iterator<Item = RefreshTok
            AND idle_expires_at > $1 AND refresh_tat <= $4
            AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id AND a.disabled_at IS NULL
              AND a.deletion_due_at IS NULL)
-         RETURNING *,
+         RETURNING {},
            (SELECT a.email FROM accounts a WHERE a.id = sessions.account_id) AS account_email,
            (SELECT a.email_verified_at FROM accounts a WHERE a.id = sessions.account_id) AS account_verified,
            (SELECT a.recovering_until FROM accounts a WHERE a.id = sessions.account_id) AS account_recovering",
-        rows.join(", ")
+        rows.join(", "),
+        columns::<session::Entity>()
     );
     Statement::from_sql_and_values(engine, sql, values)
 }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{Error, Services};
 use super::{Endpoint, PATIENCE, ROWS, Reply};
+use crate::db::columns;
 use crate::entropy::Entropy;
 
 /// How long a worker has a delivery to itself. Longer than an endpoint may take.
@@ -85,7 +86,8 @@ impl Services {
             "UPDATE webhook_deliveries SET due_at = $1, attempts = attempts + 1 WHERE id IN (
                SELECT id FROM webhook_deliveries WHERE endpoint = $2 AND state = 'pending' AND due_at <= $3
                  AND NOT EXISTS (SELECT 1 FROM webhook_pauses p WHERE p.endpoint = $2 AND p.paused_until > $3)
-               ORDER BY due_at LIMIT {most} {skip}) RETURNING *"
+               ORDER BY due_at LIMIT {most} {skip}) RETURNING {}",
+            columns::<webhook_delivery::Entity>()
         );
         let values: [Value; 3] = [(now + CLAIM).into(), endpoint.name.clone().into(), now.into()];
         let statement = Statement::from_sql_and_values(self.db.engine(), sql, values);

@@ -7,6 +7,7 @@ mod clock;
 mod database;
 #[macro_use]
 mod engines;
+pub mod line;
 mod mail;
 pub mod node;
 mod passkey;

@@ -136,6 +136,11 @@ impl Node {
         Client::new(address.split_once("/metrics").unwrap().0.parse().unwrap())
     }
 
+    /// Of the process, while it runs.
+    pub fn id(&self) -> u32 {
+        self.process.id().unwrap()
+    }
+
     pub fn log_file(&self) -> PathBuf {
         self.log.clone()
     }
@@ -158,7 +163,7 @@ impl Node {
 
     /// SIGTERM, without waiting for what follows.
     pub async fn ask_to_stop(&self) {
-        let id = self.process.id().unwrap().to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
     }
 

@@ -72,6 +72,14 @@ impl Site {
         Process { node: Node::serve_with(command, &self.database, &environment).await }
     }
 
+    /// The same by another program, which is given the path of the binary behind its own arguments and becomes the server.
+    pub async fn start_in(&self, program: &[&str], more: &[(&str, &str)]) -> Process {
+        let settings = [&self.environment(), more].concat();
+        let arguments = [&program[1..], &[env!("CARGO_BIN_EXE_latchkey")]].concat();
+        let command = self.database.command_of(program[0].as_ref(), &arguments, &settings);
+        Process { node: Node::serve_with(command, &self.database, &settings).await }
+    }
+
     /// The same with settings for this process only; their keys come with the prefix.
     pub async fn start_with(&self, more: &[(&str, &str)]) -> Process {
         let settings = [&self.environment(), more].concat();
@@ -90,6 +98,11 @@ impl Site {
     /// Runs a command such as `doctor` here.
     pub async fn run(&self, arguments: &[&str]) -> Output {
         self.database.run(arguments, &self.environment()).await
+    }
+
+    /// Another database than this one's own.
+    pub async fn rows_of(&self, url: &str) -> Rows {
+        Rows(super::database::connect(url).await)
     }
 
     /// The database as it stands.
