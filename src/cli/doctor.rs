@@ -8,6 +8,7 @@ use crate::crypto::root_key_file::RootKeyFile;
 use crate::db::Db;
 use crate::plugins::mail;
 use crate::services::Services;
+use crate::services::reaper::CLOCKS_AGREE;
 
 /// Findings, printed as they come.
 #[derive(Default)]
@@ -175,6 +176,14 @@ async fn database(config: Config, report: &mut Report) {
                         "Credentials can't be stored or used. Check vault.transit_url, and that the token may encrypt and decrypt.",
                     ),
                 }
+            }
+            match services.db.clock_skew(services.sources.now()).await {
+                Err(error) => report.bad(&format!("clock: {error}"), "Check the database."),
+                Ok(skew) if skew > CLOCKS_AGREE => report.bad(
+                    &format!("clock: {} s from the database's", skew.as_secs()),
+                    "Set both by NTP. Until then this node removes nothing that has ended.",
+                ),
+                Ok(_) => report.good("clock"),
             }
             queues(&services, report).await;
             services.db.close().await;

@@ -7,6 +7,7 @@ mod writer;
 use std::path::Path;
 use std::time::Duration;
 
+use entities::Timestamp;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
@@ -139,6 +140,17 @@ impl Db {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), DbErr> {
         self.readers.query_one_raw(Statement::from_string(self.engine(), "SELECT 1")).await.map(drop)
+    }
+
+    /// How far this machine's clock is from the database's. SQLite has none of its own.
+    pub async fn clock_skew(&self, now: Timestamp) -> Result<Duration, DbErr> {
+        if self.engine() == DbBackend::Sqlite {
+            return Ok(Duration::ZERO);
+        }
+        let sql = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT AS now";
+        let row = self.readers.query_one_raw(Statement::from_string(self.engine(), sql)).await?;
+        let there: i64 = row.ok_or_else(|| DbErr::RecordNotFound("now".into()))?.try_get("", "now")?;
+        Ok(Duration::from_millis(there.abs_diff(now.0)))
     }
 
     /// Applies what is missing of the schema. Several nodes may start at once: one migrates, the others wait.

@@ -13,6 +13,8 @@ use super::{Error, Services};
 const EVERY: Duration = Duration::from_secs(60);
 const BATCH: u64 = 500;
 const DAY: Duration = Duration::from_secs(86_400);
+/// How far the clocks of a node and its database may be apart.
+pub const CLOCKS_AGREE: Duration = Duration::from_secs(60);
 /// A device that was not used for so long is a new one.
 const SEEN_DEVICE_DAYS: u32 = 400;
 
@@ -20,7 +22,7 @@ impl Services {
     /// Reaps until told to stop.
     pub async fn reap_regularly(&self, stop: CancellationToken) {
         loop {
-            if let Err(error) = self.reap().await {
+            if let Err(error) = self.reap_if_sure_of_the_time().await {
                 tracing::warn!(?error, "reaping");
             }
             tokio::select! {
@@ -28,6 +30,19 @@ impl Services {
                 () = stop.cancelled() => return,
             }
         }
+    }
+
+    /// A clock that runs ahead would have all sessions removed, and more.
+    async fn reap_if_sure_of_the_time(&self) -> Result<(), Error> {
+        let skew = self.db.clock_skew(self.sources.now()).await?;
+        if skew > CLOCKS_AGREE {
+            tracing::error!(
+                seconds = skew.as_secs(),
+                "this machine's clock differs from the database's; nothing is removed"
+            );
+            return Ok(());
+        }
+        self.reap().await.map(drop)
     }
 
     /// Removes all that is due; answers how many rows.

@@ -145,16 +145,21 @@ impl Watch {
         std::fs::write(&self.0, offset).unwrap();
     }
 
-    async fn start(&self, site: &Site) -> Process {
+    fn settings(&self) -> Vec<(&'static str, String)> {
         let library =
             std::env::var("LATCHKEY_TEST_FAKETIME").expect("LATCHKEY_TEST_FAKETIME: use scripts/test");
-        let settings = [
-            ("LD_PRELOAD", library.as_str()),
-            ("FAKETIME_TIMESTAMP_FILE", self.0.to_str().unwrap()),
-            ("FAKETIME_NO_CACHE", "1"),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ];
-        site.start_with(&settings).await
+        vec![
+            ("LD_PRELOAD", library),
+            ("FAKETIME_TIMESTAMP_FILE", self.0.display().to_string()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ]
+    }
+
+    async fn start(&self, site: &Site) -> Process {
+        let settings = self.settings();
+        site.start_with(&settings.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>())
+            .await
     }
 }
 
@@ -190,4 +195,28 @@ on_both_engines! {
         server.profile(&future.access).await.assert_error(401, "invalid_token");
         assert_eq!(server.anonymous().get("/readyz").await.status, 200);
     }
+}
+
+/// One node of several has lost its clock: it must not remove what the others need.
+#[tokio::test]
+async fn a_node_that_is_ahead_of_its_database_removes_nothing() {
+    let site = Site::new(Engine::Postgres).await;
+    let watch = Watch::new(&site);
+    let server = watch.start(&site).await;
+    site.verified(&server, ADA, PASSWORD).await;
+    let session = server.login(ADA, PASSWORD).await;
+    watch.set("+1y");
+    // It looks for what has ended as soon as it starts.
+    let ahead = watch.start(&site).await;
+    eventually("a warning", async || {
+        ahead.log().contains("clock differs from the database's; nothing is removed").then_some(())
+    })
+    .await;
+    let settings = watch.settings();
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let doctor = site.run_with(&["doctor"], &settings).await.assert_failure("problem").stdout;
+    assert!(doctor.contains("PROBLEM  clock: 315"), "{doctor}");
+    watch.set("+0");
+    Session::of(&server.refresh(&session.refresh).await);
+    assert!(site.run_with(&["doctor"], &settings).await.stdout.contains("ok       clock"));
 }
