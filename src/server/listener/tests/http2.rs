@@ -67,29 +67,34 @@ async fn an_http2_client_that_grants_no_window_is_cut() {
     let _ = soon(connection).await.unwrap();
 }
 
-#[tokio::test]
-async fn rapid_resets_end_an_http2_connection() {
-    const HEADERS_ENDED: [u8; 2] = [0x1, 0x4];
-    const RESET: [u8; 2] = [0x3, 0x0];
-    const GOAWAY: u8 = 0x7;
-    const ENHANCE_YOUR_CALM: u8 = 0xb;
-    // GET http://test/ in HPACK
-    let head = b"\x82\x86\x84\x41\x04test";
+const HEADERS: u8 = 0x1;
+const CONTINUATION: u8 = 0x9;
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+/// GET http://test/ in HPACK.
+const HEAD: &[u8] = b"\x82\x86\x84\x41\x04test";
 
-    let mut frames = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
-    for stream in (1..100_u32).step_by(2) {
-        for (kind, payload) in [(HEADERS_ENDED, &head[..]), (RESET, &[0, 0, 0, 8])] {
-            frames.extend([0, 0, payload.len() as u8]);
-            frames.extend(kind);
-            frames.extend(stream.to_be_bytes());
-            frames.extend(payload);
-        }
-    }
-    let server = TestServer::start(patient()).await;
-    let mut client = server.connect().await;
-    client.write_all(&frames).await.unwrap();
+/// What a client says first: the preface and empty settings.
+fn preface() -> Vec<u8> {
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec()
+}
+
+fn push(frames: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    frames.extend(&u32::try_from(payload.len()).unwrap().to_be_bytes()[1..]);
+    frames.extend([kind, flags]);
+    frames.extend(stream.to_be_bytes());
+    frames.extend(payload);
+}
+
+/// Sends these frames; answers the error that the server ends the connection with.
+async fn goaway_after(server: &TestServer, frames: Vec<u8>) -> Option<u8> {
+    const GOAWAY: u8 = 0x7;
+    let (mut receiver, mut sender) = server.connect().await.into_split();
+    // The server may have heard enough before the end.
+    let sending = tokio::spawn(async move { sender.write_all(&frames).await.map(|()| sender) });
     let mut answer = Vec::new();
-    soon(client.read_to_end(&mut answer)).await.unwrap();
+    soon(async { while let Ok(1..) = receiver.read_buf(&mut answer).await {} }).await;
+    drop(sending);
     let mut rest = &answer[..];
     let mut error = None;
     while let [0, 0, length, kind, _, _, _, _, _, after @ ..] = rest {
@@ -97,5 +102,47 @@ async fn rapid_resets_end_an_http2_connection() {
         error = (*kind == GOAWAY).then(|| payload[7]).or(error);
         rest = next;
     }
-    assert_eq!(error, Some(ENHANCE_YOUR_CALM), "{answer:?}");
+    error
+}
+
+const ENHANCE_YOUR_CALM: u8 = 0xb;
+
+#[tokio::test]
+async fn rapid_resets_end_an_http2_connection() {
+    const RESET: u8 = 0x3;
+    let mut frames = preface();
+    for stream in (1..100_u32).step_by(2) {
+        push(&mut frames, HEADERS, END_HEADERS, stream, HEAD);
+        push(&mut frames, RESET, 0, stream, &[0, 0, 0, 8]);
+    }
+    let server = TestServer::start(patient()).await;
+    assert_eq!(goaway_after(&server, frames).await, Some(ENHANCE_YOUR_CALM));
+}
+
+/// CVE-2024-27316 and its kin: a head that never ends.
+#[tokio::test]
+async fn a_flood_of_continuations_ends_an_http2_connection() {
+    let mut frames = preface();
+    push(&mut frames, HEADERS, END_STREAM, 1, HEAD);
+    for number in 0..10_000_u32 {
+        let field = [b"\x00\x08".as_slice(), format!("x{number:07}").as_bytes(), b"\x01y"].concat();
+        push(&mut frames, CONTINUATION, 0, 1, &field);
+    }
+    let mut server = TestServer::start(patient()).await;
+    assert_eq!(goaway_after(&server, frames).await, Some(ENHANCE_YOUR_CALM));
+    assert!(server.started.try_recv().is_err());
+}
+
+/// One long field in the table, named again and again by a byte each: 16 kB that stand for 60 MB.
+#[tokio::test]
+async fn a_head_that_is_small_only_on_the_line_reaches_no_handler() {
+    let mut frames = preface();
+    let long = [b"\x40\x01x\x7f\xa1\x1d".as_slice(), &[b'y'; 3872]].concat();
+    push(&mut frames, HEADERS, END_STREAM, 1, &[HEAD, &long].concat());
+    push(&mut frames, CONTINUATION, END_HEADERS, 1, &[0xbe; 16_000]);
+    // The client is done.
+    push(&mut frames, 0x7, 0, 0, &[0; 8]);
+    let mut server = TestServer::start(patient()).await;
+    goaway_after(&server, frames).await;
+    assert!(server.started.try_recv().is_err());
 }
