@@ -7,12 +7,15 @@ mod writer;
 use std::path::Path;
 use std::time::Duration;
 
+use metrics::gauge;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{Database as Engine, Pool};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     QueryResult, RuntimeErr, Statement, TransactionTrait,
 };
+use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::files;
@@ -169,6 +172,18 @@ impl Db {
         Ok((names(applied), names(pending)))
     }
 
+    /// Shows in the metrics how many connections are used, and what waits for them.
+    pub fn measure(&self) {
+        match &self.writer {
+            Writer::Grouped(group) => {
+                measure_pool("read", self.readers.get_sqlite_connection_pool());
+                measure_pool("write", group.connection().get_sqlite_connection_pool());
+                group.measure();
+            }
+            Writer::Pooled => measure_pool("shared", self.readers.get_postgres_connection_pool()),
+        }
+    }
+
     /// Lets what is queued finish and closes the connections.
     pub async fn close(self) {
         if let Writer::Grouped(group) = &self.writer {
@@ -178,6 +193,21 @@ impl Db {
             tracing::warn!(%error, "closing the database");
         }
     }
+}
+
+fn measure_pool<D: Engine>(name: &'static str, pool: &Pool<D>) {
+    let (open, idle) = (pool.size() as usize, pool.num_idle());
+    gauge!("latchkey_db_connections", "pool" => name, "state" => "used")
+        .set(open.saturating_sub(idle) as f64);
+    gauge!("latchkey_db_connections", "pool" => name, "state" => "idle").set(idle as f64);
+    gauge!("latchkey_db_connections_limit", "pool" => name)
+        .set(f64::from(pool.options().get_max_connections()));
+}
+
+fn measure_queue<T>(name: &'static str, queue: &mpsc::Sender<T>) {
+    let (limit, free) = (queue.max_capacity(), queue.capacity());
+    gauge!("latchkey_queue_waiting", "queue" => name).set((limit - free) as f64);
+    gauge!("latchkey_queue_limit", "queue" => name).set(limit as f64);
 }
 
 fn common_options(url: &str, connections: u32) -> ConnectOptions {

@@ -128,7 +128,7 @@ impl<E> Edge<E> {
                 tracing::error!(request_id, error = what, "{fault}");
             }
             if let Some(rejection) = fault.rejection() {
-                return poem::error::ResponseError::as_response(&rejection);
+                return invalid(&rejection);
             }
             let mut response = answer(fault.code(), &fault.problem(request_id));
             if let Some(challenge) = fault.challenge().and_then(|text| HeaderValue::try_from(text).ok()) {
@@ -141,7 +141,7 @@ impl<E> Edge<E> {
         }
         if let Some(rejection) = error.downcast_ref::<Rejection>() {
             return match rejection {
-                Rejection::Invalid(_) => poem::error::ResponseError::as_response(rejection),
+                Rejection::Invalid(_) => invalid(rejection),
                 Rejection::TooLarge { .. } => problem(Code::PayloadTooLarge, request_id),
                 Rejection::UnsupportedMediaType => problem(Code::UnsupportedMediaType, request_id),
                 Rejection::Timeout => problem(Code::RequestTimeout, request_id),
@@ -181,17 +181,28 @@ impl<E> Edge<E> {
     fn record(&self, method: &Method, path: &str, response: &Response, request_id: &str, started: Instant) {
         let status = response.status().as_u16();
         let operation = response.data::<OperationId>().map_or("none", |id| id.0);
+        let error = response.data::<Code>().map(|code| code.name());
         let elapsed = started.elapsed();
         if self.metrics {
+            if let Some(code) = &error {
+                metrics::counter!("latchkey_http_problems_total", "code" => code.clone()).increment(1);
+            }
             let labels = [("operation", operation.to_owned()), ("status", status.to_string())];
             metrics::histogram!("latchkey_http_request_seconds", &labels).record(elapsed.as_secs_f64());
         }
-        tracing::info!(%method, path, operation, status, micros = elapsed.as_micros() as u64, request_id, "request");
+        tracing::info!(%method, path, operation, status, error, micros = elapsed.as_micros() as u64, request_id, "request");
     }
 }
 
 fn problem(code: Code, request_id: &str) -> Response {
     answer(code, &code.problem(request_id))
+}
+
+/// The schema's own answer to what breaks it.
+fn invalid(rejection: &Rejection) -> Response {
+    let mut response = poem::error::ResponseError::as_response(rejection);
+    response.set_data(Code::ValidationFailed);
+    response
 }
 
 /// A problem document on its way.
@@ -201,6 +212,8 @@ fn answer(code: Code, problem: &Problem) -> Response {
         .status(code.status())
         .content_type("application/problem+json")
         .body(Body::from_string(body));
+    // For the log and the metrics.
+    response.set_data(code);
     if code.status() == StatusCode::UNAUTHORIZED {
         // RFC 6750, 3.1: a request without credentials is told the scheme only.
         let challenge = match code {

@@ -70,6 +70,7 @@ impl Server {
         let background = background(&services, self.transport, &stop);
         let http = &services.config.http;
         let report = listener::serve(
+            "api",
             self.listener,
             Arc::new(self.app),
             http_limits(http),
@@ -146,13 +147,12 @@ fn background(
     tasks.spawn(async move { inbox.work_on_kyc(token).await });
     let (kyc, token) = (Arc::clone(services), stop.clone());
     tasks.spawn(async move { kyc.watch_kyc(token).await });
+    let (counts, token) = (Arc::clone(services), stop.clone());
+    tasks.spawn(async move { counts.count_queues(token).await });
     let (node, token) = (Arc::clone(services), stop.clone());
     tasks.spawn(async move {
         loop {
             node.keys.reload(&node.db, node.sources.now()).await;
-            node.count_mail().await;
-            node.count_webhooks().await;
-            node.count_kyc().await;
             if token.run_until_cancelled(tokio::time::sleep(node.keys.reload_every())).await.is_none() {
                 return;
             }

@@ -29,6 +29,7 @@ mod kyc_vendors;
 mod languages;
 mod limits;
 mod mail;
+mod metrics;
 mod mfa;
 mod mfa_races;
 mod outages;

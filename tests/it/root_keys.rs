@@ -358,6 +358,10 @@ on_both_engines! {
         // Its outage is no fault of the record, and is over when it is over.
         transit.seal(true);
         ada.post(&format!("{remote}/decrypt"), &json!({})).await.assert_status(503);
+        for outcome in ["answered", "refused"] {
+            let asked = format!("latchkey_transit_requests_total{{outcome=\"{outcome}\"}}");
+            assert!(server.metric(&asked).await > 0.0, "{outcome}");
+        }
         site.run_with(&["keys", "list"], &settings).await.assert_success();
         let doctor = async || site.run_with(&["doctor"], &settings).await.stdout;
         assert!(doctor().await.contains("PROBLEM  Transit: the root key can't be reached"));
