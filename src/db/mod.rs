@@ -1,10 +1,13 @@
 //! The doors to the database. Reads go through a pool; writes go through [`Db::write`], which on SQLite commits many at
 //! once; what every request or many at once ask for goes through a [`Batcher`].
 
+pub mod backup;
 mod batch;
 mod writer;
 
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::gauge;
@@ -34,6 +37,8 @@ const MIGRATION_LOCK: i64 = 0x4c41_5443_484b_4559;
 pub struct Db {
     readers: DatabaseConnection,
     writer: Writer,
+    /// Keeps a restore from putting another SQLite file in the place of the one that is open.
+    _held: Option<Arc<File>>,
 }
 
 #[derive(Clone)]
@@ -56,9 +61,8 @@ impl Db {
 
     async fn sqlite(url: &str, file: &Path, connections: u32) -> Result<Self, DbErr> {
         let failed = |error| DbErr::Conn(RuntimeErr::Internal(format!("{}: {error}", file.display())));
-        if let Some(directory) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            files::private_directory(directory).map_err(failed)?;
-        }
+        files::private_directory(files::directory_of(file)).map_err(failed)?;
+        let held = backup::hold(file).map_err(failed)?;
         // SQLite would let the umask decide who reads it; its other files take after this one.
         match files::create_private(file, b"") {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
@@ -66,13 +70,17 @@ impl Db {
         }
         let writer = Database::connect(sqlite_options(url, 1, true)).await?;
         let readers = Database::connect(sqlite_options(url, connections.min(8), false)).await?;
-        Ok(Self { readers, writer: Writer::Grouped(writer::GroupCommit::spawn(writer)) })
+        Ok(Self {
+            readers,
+            writer: Writer::Grouped(writer::GroupCommit::spawn(writer)),
+            _held: held.map(Arc::new),
+        })
     }
 
     async fn postgres(url: &str, connections: u32) -> Result<Self, DbErr> {
         let mut options = common_options(url, connections);
         options.statement_timeout(PATIENCE).set_application_name("latchkey");
-        Ok(Self { readers: Database::connect(options).await?, writer: Writer::Pooled })
+        Ok(Self { readers: Database::connect(options).await?, writer: Writer::Pooled, _held: None })
     }
 
     /// For statements that only read.
