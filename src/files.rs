@@ -15,12 +15,44 @@ pub fn private_directory(path: &Path) -> io::Result<()> {
 /// Makes a file (0600) that must not exist yet, and returns once it is on the disk. It is there whole or not at all,
 /// whoever looks and whenever the process dies.
 pub fn create_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = draft_of(path);
-    // Unlike a rename, a link fails when the name is taken.
-    let written = write_draft(&draft, content).and_then(|()| fs::hard_link(&draft, path));
-    let removed = fs::remove_file(&draft);
-    written.and(removed)?;
-    sync_directory_of(path)
+    let draft = Draft::beside(path)?;
+    fs::write(draft.path(), content)?;
+    draft.publish()
+}
+
+/// A file (0600) that gets its name once it is whole. Until then it is beside it; dropped, it is gone.
+pub struct Draft {
+    draft: PathBuf,
+    name: PathBuf,
+}
+
+impl Draft {
+    /// An empty one.
+    pub fn beside(name: &Path) -> io::Result<Self> {
+        let draft = draft_of(name);
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        Ok(Self { draft, name: name.to_owned() })
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.draft
+    }
+
+    /// Gives it its name, which must be free, and returns once that is on the disk.
+    pub fn publish(self) -> io::Result<()> {
+        File::open(&self.draft)?.sync_all()?;
+        // Unlike a rename, a link fails when the name is taken.
+        fs::hard_link(&self.draft, &self.name)?;
+        fs::remove_file(&self.draft)?;
+        sync_directory_of(&self.name)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.draft);
+    }
 }
 
 /// Puts a file (0600) in the place of another, and returns once it is on the disk. Whoever looks finds one of them whole.
@@ -46,8 +78,14 @@ fn write_draft(draft: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// The directory that a file is in.
+#[must_use]
+pub fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn sync_directory_of(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+    File::open(directory_of(path))?.sync_all()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod doctor;
 mod import;
 mod keys;
@@ -59,6 +60,10 @@ enum Command {
     /// Look into what providers of identity checks have sent
     #[command(subcommand)]
     Kyc(kyc::Command),
+    /// Copy the database (SQLite) to a new file, while servers run
+    Backup(backup::Target),
+    /// Put a copy in the place of the database (SQLite); no server may run, and no database be there
+    Restore(backup::Target),
     /// Check configuration, database, keys and mail, and say how to mend what is wrong
     Doctor,
 }
@@ -79,6 +84,8 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     match cli.command {
         Command::Serve => serve::run(config).await,
         Command::Migrate(command) => migrate::run(&command, &config).await,
+        Command::Backup(target) => backup::back_up(&target, &config).await,
+        Command::Restore(target) => backup::restore(&target, &config).await,
         Command::Keys(command) => keys::run(&command, config).await,
         Command::Users(command) => users::run(command, config).await,
         Command::Kyc(command) => kyc::run(command, config).await,

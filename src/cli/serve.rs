@@ -1,6 +1,7 @@
 //! `latchkey serve`
 
 use std::io::Write;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -11,8 +12,9 @@ use crate::telemetry;
 
 pub async fn run(config: Config) -> Result<(), String> {
     telemetry::log(&config.log);
-    let metrics = telemetry::serve_metrics(&config).await?;
+    let page = telemetry::counts::Page::begin(&config).await?;
     let server = Server::start(config, Sources::system()).await?;
+    let metrics = page.map(|page| page.show(Arc::clone(&server.services))).transpose()?;
     announce(&server, metrics);
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));

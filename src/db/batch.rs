@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sea_orm::DbErr;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::{BoxFuture, Overloaded, in_time};
+use super::{BoxFuture, Overloaded, in_time, measure_queue};
 
 /// Requests that may wait.
 const QUEUE: usize = 4096;
@@ -36,6 +36,8 @@ type Waiting<I, O> = (I, oneshot::Sender<Result<O, BatchError>>);
 
 /// Turns requests into answers, many at a time.
 pub struct Batcher<I, O> {
+    /// What the metrics call it.
+    name: &'static str,
     queue: mpsc::Sender<Waiting<I, O>>,
 }
 
@@ -45,24 +47,33 @@ where
     O: Send + 'static,
 {
     /// `run` answers requests in their order; at most `at_once` batches are under way.
-    pub fn spawn<F>(at_once: usize, run: F) -> Self
+    pub fn spawn<F>(name: &'static str, at_once: usize, run: F) -> Self
     where
         F: Fn(Vec<I>) -> BoxFuture<'static, Result<Vec<O>, BatchError>> + Send + Sync + 'static,
     {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(drive(waiting, at_once, Arc::new(run)));
-        Self { queue }
+        tokio::spawn(drive(name, waiting, at_once, Arc::new(run)));
+        Self { name, queue }
     }
 
     pub async fn ask(&self, request: I) -> Result<O, BatchError> {
         let (sender, receiver) = oneshot::channel();
-        self.queue.try_send((request, sender)).map_err(|_| Overloaded)?;
+        self.queue.try_send((request, sender)).map_err(|_| Overloaded::of(self.name))?;
         receiver.await.unwrap_or(Err(BatchError::Overloaded(Overloaded)))
+    }
+
+    /// Shows in the metrics how many requests wait, of how many that may.
+    pub fn measure(&self) {
+        measure_queue(self.name, &self.queue);
     }
 }
 
-async fn drive<I, O, F>(mut queue: mpsc::Receiver<Waiting<I, O>>, at_once: usize, run: Arc<F>)
-where
+async fn drive<I, O, F>(
+    name: &'static str,
+    mut queue: mpsc::Receiver<Waiting<I, O>>,
+    at_once: usize,
+    run: Arc<F>,
+) where
     I: Send + 'static,
     O: Send + 'static,
     F: Fn(Vec<I>) -> BoxFuture<'static, Result<Vec<O>, BatchError>> + Send + Sync + 'static,
@@ -74,6 +85,7 @@ where
         if queue.recv_many(&mut batch, SIZE).await == 0 {
             return;
         }
+        metrics::histogram!("latchkey_db_batch_size", "batch" => name).record(batch.len() as f64);
         let run = Arc::clone(&run);
         tokio::spawn(async move {
             let (requests, senders): (Vec<I>, Vec<_>) = batch.into_iter().unzip();

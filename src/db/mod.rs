@@ -1,19 +1,25 @@
 //! The doors to the database. Reads go through a pool; writes go through [`Db::write`], which on SQLite commits many at
 //! once; what every request or many at once ask for goes through a [`Batcher`].
 
+pub mod backup;
 mod batch;
 mod writer;
 
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use entities::Timestamp;
+use metrics::gauge;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{Database as Engine, Pool};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     EntityTrait, IdenStatic, Iterable, QueryResult, RuntimeErr, Statement, TransactionTrait,
 };
+use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::files;
@@ -32,6 +38,8 @@ const MIGRATION_LOCK: i64 = 0x4c41_5443_484b_4559;
 pub struct Db {
     readers: DatabaseConnection,
     writer: Writer,
+    /// Keeps a restore from putting another SQLite file in the place of the one that is open.
+    _held: Option<Arc<File>>,
 }
 
 #[derive(Clone)]
@@ -54,9 +62,8 @@ impl Db {
 
     async fn sqlite(url: &str, file: &Path, connections: u32) -> Result<Self, DbErr> {
         let failed = |error| DbErr::Conn(RuntimeErr::Internal(format!("{}: {error}", file.display())));
-        if let Some(directory) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            files::private_directory(directory).map_err(failed)?;
-        }
+        files::private_directory(files::directory_of(file)).map_err(failed)?;
+        let held = backup::hold(file).map_err(failed)?;
         // SQLite would let the umask decide who reads it; its other files take after this one.
         match files::create_private(file, b"") {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
@@ -64,13 +71,17 @@ impl Db {
         }
         let writer = Database::connect(sqlite_options(url, 1, true)).await?;
         let readers = Database::connect(sqlite_options(url, connections.min(8), false)).await?;
-        Ok(Self { readers, writer: Writer::Grouped(writer::GroupCommit::spawn(writer)) })
+        Ok(Self {
+            readers,
+            writer: Writer::Grouped(writer::GroupCommit::spawn(writer)),
+            _held: held.map(Arc::new),
+        })
     }
 
     async fn postgres(url: &str, connections: u32) -> Result<Self, DbErr> {
         let mut options = common_options(url, connections);
         options.statement_timeout(PATIENCE).set_application_name("latchkey");
-        Ok(Self { readers: Database::connect(options).await?, writer: Writer::Pooled })
+        Ok(Self { readers: Database::connect(options).await?, writer: Writer::Pooled, _held: None })
     }
 
     /// For statements that only read.
@@ -184,6 +195,18 @@ impl Db {
         Ok((names(applied), names(pending)))
     }
 
+    /// Shows in the metrics how many connections are used, and what waits for them.
+    pub fn measure(&self) {
+        match &self.writer {
+            Writer::Grouped(group) => {
+                measure_pool("read", self.readers.get_sqlite_connection_pool());
+                measure_pool("write", group.connection().get_sqlite_connection_pool());
+                group.measure();
+            }
+            Writer::Pooled => measure_pool("shared", self.readers.get_postgres_connection_pool()),
+        }
+    }
+
     /// Lets what is queued finish and closes the connections.
     pub async fn close(self) {
         if let Writer::Grouped(group) = &self.writer {
@@ -205,6 +228,21 @@ pub fn columns<E: EntityTrait>() -> String {
 async fn in_time<T, E: From<DbErr>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let late = |_| DbErr::Conn(RuntimeErr::Internal("no answer in time".into()));
     tokio::time::timeout(3 * PATIENCE, work).await.map_err(late)?
+}
+
+fn measure_pool<D: Engine>(name: &'static str, pool: &Pool<D>) {
+    let (open, idle) = (pool.size() as usize, pool.num_idle());
+    gauge!("latchkey_db_connections", "pool" => name, "state" => "used")
+        .set(open.saturating_sub(idle) as f64);
+    gauge!("latchkey_db_connections", "pool" => name, "state" => "idle").set(idle as f64);
+    gauge!("latchkey_db_connections_limit", "pool" => name)
+        .set(f64::from(pool.options().get_max_connections()));
+}
+
+fn measure_queue<T>(name: &'static str, queue: &mpsc::Sender<T>) {
+    let (limit, free) = (queue.max_capacity(), queue.capacity());
+    gauge!("latchkey_queue_waiting", "queue" => name).set((limit - free) as f64);
+    gauge!("latchkey_queue_limit", "queue" => name).set(limit as f64);
 }
 
 fn common_options(url: &str, connections: u32) -> ConnectOptions {

@@ -3,6 +3,7 @@
 //! asked once for many.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use sea_orm::{
@@ -17,10 +18,20 @@ use super::BoxFuture;
 const QUEUE: usize = 1024;
 /// Jobs that travel in one commit at most, so that the first does not wait for ever.
 const GROUP: usize = 128;
+/// What the metrics call the queue.
+const NAME: &str = "write";
 
 /// Too much waits for the database; try again later.
 #[derive(Debug, Clone, Copy)]
 pub struct Overloaded;
+
+impl Overloaded {
+    /// Counts that the queue of this name was full.
+    pub(super) fn of(queue: &'static str) -> Self {
+        metrics::counter!("latchkey_queue_refusals_total", "queue" => queue).increment(1);
+        Self
+    }
+}
 
 /// Runs a job and gives back what to do after the commit; `None` when nobody waits for the answer any more.
 type Job = Box<dyn for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Option<Done>> + Send>;
@@ -41,6 +52,11 @@ impl GroupCommit {
         let (queue, jobs) = mpsc::channel(QUEUE);
         tokio::spawn(run(connection.clone(), jobs));
         Self { connection, queue }
+    }
+
+    /// Shows in the metrics how many jobs wait, of how many that may.
+    pub fn measure(&self) {
+        super::measure_queue(NAME, &self.queue);
     }
 
     /// The connection itself, for the time before requests are served.
@@ -85,7 +101,7 @@ impl GroupCommit {
                 Some(Done { keep, answer })
             })
         });
-        self.queue.try_send(job).map_err(|_| Overloaded)?;
+        self.queue.try_send(job).map_err(|_| Overloaded::of(NAME))?;
         receiver.await.unwrap_or_else(|_| Err(lost("the write did not finish").into()))
     }
 }
@@ -94,7 +110,9 @@ async fn run(connection: DatabaseConnection, mut jobs: mpsc::Receiver<Job>) {
     let mut group = Vec::with_capacity(GROUP);
     while jobs.recv_many(&mut group, GROUP).await > 0 {
         metrics::histogram!("latchkey_db_group_size").record(group.len() as f64);
+        let started = Instant::now();
         commit(&connection, group.drain(..)).await;
+        metrics::histogram!("latchkey_db_commit_seconds").record(started.elapsed().as_secs_f64());
     }
 }
 

@@ -4,10 +4,12 @@
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, UNIX_EPOCH};
 
+use entities::Timestamp;
 use futures_util::FutureExt;
 use ipnet::IpNet;
+use opentelemetry::trace::SpanContext;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, Request, Response, Result};
 use poem_openapi::OperationId;
@@ -20,6 +22,7 @@ use crate::api::payload::{BodyLimits, Rejection};
 use crate::api::problem::{Code, Fault, Problem};
 use crate::locale::Locale;
 use crate::services::{Error, Origin, Services};
+use crate::telemetry::traces::{Exchange, Traces};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -36,10 +39,11 @@ pub struct Edge<E> {
     cors: Cors,
     https: bool,
     metrics: bool,
+    traces: Option<Traces>,
 }
 
 impl<E: Endpoint> Edge<E> {
-    pub fn new(inner: E, services: &Arc<Services>, demands: Demands) -> Self {
+    pub fn new(inner: E, services: &Arc<Services>, demands: Demands, traces: Option<Traces>) -> Self {
         let config = &services.config;
         Self {
             inner,
@@ -53,6 +57,7 @@ impl<E: Endpoint> Edge<E> {
             cors: Cors::new(&config.cors_origins),
             https: config.public_url().starts_with("https://"),
             metrics: config.metrics_listen.is_some(),
+            traces,
         }
     }
 }
@@ -67,6 +72,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let method = request.method().clone();
         // The path only: a query may hold a token.
         let path = request.uri().path().to_owned();
+        let caller = self.traces.as_ref().and_then(|traces| traces.caller(request.headers()));
         let cors = self.cors.answer(&request);
         let mut response = match cors.preflight() {
             Some(response) => response,
@@ -98,7 +104,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         }
         cors.decorate(response.headers_mut());
         self.decorate(response.headers_mut(), &request_id);
-        self.record(&method, &path, &response, &request_id, started);
+        self.record(&method, &path, &response, &request_id, started, caller);
         Ok(response)
     }
 }
@@ -128,7 +134,7 @@ impl<E> Edge<E> {
                 tracing::error!(request_id, error = what, "{fault}");
             }
             if let Some(rejection) = fault.rejection() {
-                return poem::error::ResponseError::as_response(&rejection);
+                return invalid(&rejection);
             }
             let mut response = answer(fault.code(), &fault.problem(request_id));
             if let Some(challenge) = fault.challenge().and_then(|text| HeaderValue::try_from(text).ok()) {
@@ -141,7 +147,7 @@ impl<E> Edge<E> {
         }
         if let Some(rejection) = error.downcast_ref::<Rejection>() {
             return match rejection {
-                Rejection::Invalid(_) => poem::error::ResponseError::as_response(rejection),
+                Rejection::Invalid(_) => invalid(rejection),
                 Rejection::TooLarge { .. } => problem(Code::PayloadTooLarge, request_id),
                 Rejection::UnsupportedMediaType => problem(Code::UnsupportedMediaType, request_id),
                 Rejection::Timeout => problem(Code::RequestTimeout, request_id),
@@ -178,20 +184,54 @@ impl<E> Edge<E> {
         }
     }
 
-    fn record(&self, method: &Method, path: &str, response: &Response, request_id: &str, started: Instant) {
+    fn record(
+        &self,
+        method: &Method,
+        path: &str,
+        response: &Response,
+        request_id: &str,
+        started: Instant,
+        caller: Option<SpanContext>,
+    ) {
         let status = response.status().as_u16();
-        let operation = response.data::<OperationId>().map_or("none", |id| id.0);
+        let id = response.data::<OperationId>().map(|id| id.0);
+        let operation = id.unwrap_or("none");
+        let error = response.data::<Code>().map(|code| code.name());
         let elapsed = started.elapsed();
         if self.metrics {
+            if let Some(code) = &error {
+                metrics::counter!("latchkey_http_problems_total", "code" => code.clone()).increment(1);
+            }
             let labels = [("operation", operation.to_owned()), ("status", status.to_string())];
             metrics::histogram!("latchkey_http_request_seconds", &labels).record(elapsed.as_secs_f64());
         }
-        tracing::info!(%method, path, operation, status, micros = elapsed.as_micros() as u64, request_id, "request");
+        tracing::info!(%method, path, operation, status, error, micros = elapsed.as_micros() as u64, request_id, "request");
+        if let Some(traces) = &self.traces {
+            let ended = UNIX_EPOCH + self.services.sources.now().since(Timestamp(0));
+            let status = response.status();
+            traces.record(Exchange {
+                method,
+                operation: id,
+                status,
+                error,
+                request_id,
+                caller,
+                ended,
+                elapsed,
+            });
+        }
     }
 }
 
 fn problem(code: Code, request_id: &str) -> Response {
     answer(code, &code.problem(request_id))
+}
+
+/// The schema's own answer to what breaks it.
+fn invalid(rejection: &Rejection) -> Response {
+    let mut response = poem::error::ResponseError::as_response(rejection);
+    response.set_data(Code::ValidationFailed);
+    response
 }
 
 /// A problem document on its way.
@@ -201,6 +241,8 @@ fn answer(code: Code, problem: &Problem) -> Response {
         .status(code.status())
         .content_type("application/problem+json")
         .body(Body::from_string(body));
+    // For the log and the metrics.
+    response.set_data(code);
     if code.status() == StatusCode::UNAUTHORIZED {
         // RFC 6750, 3.1: a request without credentials is told the scheme only.
         let challenge = match code {

@@ -12,6 +12,9 @@ use crate::config::Rate;
 
 /// One thing that is limited: a name, what is counted, and how often.
 pub struct Limit {
+    name: &'static str,
+    /// `address` or `subject`, for the metrics.
+    per: &'static str,
     key: [u8; 32],
     rate: Rate,
 }
@@ -19,7 +22,7 @@ pub struct Limit {
 impl Limit {
     /// Counts per client address. IPv6 counts by /64: a household has all of it.
     #[must_use]
-    pub fn address(name: &str, ip: IpAddr, rate: Rate) -> Self {
+    pub fn address(name: &'static str, ip: IpAddr, rate: Rate) -> Self {
         let network = match ip {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
@@ -27,13 +30,13 @@ impl Limit {
                 None => format!("{:x}", u128::from(ip) >> 64),
             },
         };
-        Self { key: key(name, &network), rate }
+        Self { name, per: "address", key: key(name, &network), rate }
     }
 
     /// Counts per account or what stands for one, in its canonical form.
     #[must_use]
-    pub fn subject(name: &str, subject: &str, rate: Rate) -> Self {
-        Self { key: key(name, subject), rate }
+    pub fn subject(name: &'static str, subject: &str, rate: Rate) -> Self {
+        Self { name, per: "subject", key: key(name, subject), rate }
     }
 }
 
@@ -55,6 +58,10 @@ impl Services {
         for row in rows {
             let number = |name| row.try_get::<i64>("", name);
             if !row.try_get::<bool>("", "allowed")? {
+                let key = row.try_get::<Vec<u8>>("", "key")?;
+                if let Some(limit) = limits.iter().find(|limit| limit.key[..] == key[..]) {
+                    count_refusal(limit.name, limit.per);
+                }
                 wait = wait.max(Some(span(number("tat")? + number("cost")? - number("burst")? - now)));
             }
         }
@@ -67,7 +74,7 @@ impl Services {
     /// A wait that doubles each time it has been waited out. Answers how long the next one is.
     pub async fn admit_growing(
         &self,
-        name: &str,
+        name: &'static str,
         subject: &str,
         first: u64,
         longest: u64,
@@ -82,15 +89,24 @@ impl Services {
         let row =
             rows.first().ok_or_else(|| Error::Internal("the limit just written is not there".into()))?;
         let wait = span(row.try_get::<i64>("", "tat")? - now);
-        if row.try_get("", "allowed")? { Ok(wait) } else { Err(Error::RateLimited(wait)) }
+        if row.try_get("", "allowed")? {
+            return Ok(wait);
+        }
+        count_refusal(name, "subject");
+        Err(Error::RateLimited(wait))
     }
+}
+
+/// Counts that an attempt was one too many: per address, or per what stands for a person or a credential.
+pub(super) fn count_refusal(name: &'static str, per: &'static str) {
+    metrics::counter!("latchkey_limit_refusals_total", "limit" => name, "per" => per).increment(1);
 }
 
 /// Takes one from each limit, where there is one left.
 fn take(engine: DbBackend, limits: &[Limit], now: i64) -> Statement {
     let mut values: Vec<Value> = vec![now.into()];
     let mut rows = vec![];
-    for Limit { key, rate } in limits {
+    for Limit { key, rate, .. } in limits {
         let burst = i64::from(rate.seconds) * 1000;
         let cost = (burst / i64::from(rate.count)).max(1);
         let at = values.len();
@@ -105,7 +121,7 @@ fn take(engine: DbBackend, limits: &[Limit], now: i64) -> Statement {
                       WHEN rate_limits.tat + excluded.cost - $1 <= excluded.burst THEN rate_limits.tat + excluded.cost
                       ELSE rate_limits.tat END,
            cost = excluded.cost, burst = excluded.burst
-         RETURNING tat, cost, burst, allowed",
+         RETURNING key, tat, cost, burst, allowed",
         rows.join(", ")
     );
     Statement::from_sql_and_values(engine, sql, values)

@@ -10,6 +10,7 @@ mod error;
 pub mod kyc;
 pub mod limits;
 mod links;
+mod measure;
 pub mod mfa;
 pub mod outbox;
 mod page;

@@ -10,7 +10,7 @@ use lettre::message::Mailbox;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult,
-    IntoActiveModel, PaginatorTrait, QueryFilter, Statement, Value,
+    IntoActiveModel, QueryFilter, Statement, Value,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::{Error, Origin, Services};
 use crate::crypto::seal::{Sealer, Unopened};
-use crate::db::columns;
+use crate::db::{Db, columns};
 use crate::locale::Locale;
 use crate::plugins::mail::{Mail, SEND_TIMEOUT, SendError, Transport, compose};
 
@@ -70,11 +70,29 @@ impl Message {
     }
 }
 
-/// How many messages wait, and how many were given up.
+/// How many messages wait, since when, and how many were given up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Backlog {
     pub pending: u64,
     pub dead: u64,
+    /// When the oldest that waits was written.
+    pub since: Option<Timestamp>,
+}
+
+impl Backlog {
+    /// Of a table of messages; `written` is the column that says when.
+    pub(super) async fn of(db: &Db, table: &str, written: &str) -> Result<Self, DbErr> {
+        // The indexes of those that are finished are partial.
+        let sql = format!(
+            "SELECT (SELECT COUNT(*) FROM {table} WHERE state = 'pending') AS pending,
+               (SELECT COUNT(*) FROM {table} WHERE state = 'dead' AND finished_at IS NOT NULL) AS dead,
+               (SELECT MIN({written}) FROM {table} WHERE state = 'pending') AS since"
+        );
+        let row = db.reader().query_one_raw(Statement::from_string(db.engine(), sql)).await?;
+        let Some(row) = row else { return Ok(Self::default()) };
+        let count = |name| row.try_get::<i64>("", name).map(|count| u64::try_from(count).unwrap_or(0));
+        Ok(Self { pending: count("pending")?, dead: count("dead")?, since: row.try_get("", "since")? })
+    }
 }
 
 impl Outbox {
@@ -146,27 +164,7 @@ impl Services {
     }
 
     pub async fn mail_backlog(&self) -> Result<Backlog, DbErr> {
-        let count = async |state: State| {
-            outbox_message::Entity::find()
-                .filter(outbox_message::Column::State.eq(state))
-                .count(self.db.reader())
-                .await
-        };
-        Ok(Backlog { pending: count(State::Pending).await?, dead: count(State::Dead).await? })
-    }
-
-    /// Shows the backlog in the metrics, if anybody looks at them.
-    pub async fn count_mail(&self) {
-        if self.config.metrics_listen.is_none() {
-            return;
-        }
-        match self.mail_backlog().await {
-            Ok(backlog) => {
-                metrics::gauge!("latchkey_mail_pending").set(backlog.pending as f64);
-                metrics::gauge!("latchkey_mail_dead").set(backlog.dead as f64);
-            }
-            Err(error) => tracing::warn!(%error, "the outbox can't be counted"),
-        }
+        Backlog::of(&self.db, "outbox_messages", "created_at").await
     }
 
     /// Sends what is due until told to stop. What is under way is finished.
@@ -175,7 +173,10 @@ impl Services {
             match self.deliver_batch(&transport).await {
                 Ok(BATCH..) if !stop.is_cancelled() => continue,
                 Ok(_) => {}
-                Err(error) => tracing::warn!(?error, "the outbox can't be read"),
+                Err(error) => {
+                    metrics::counter!("latchkey_background_failures_total", "task" => "mail").increment(1);
+                    tracing::warn!(?error, "the outbox can't be read");
+                }
             }
             tokio::select! {
                 () = self.outbox.wake.notified() => {}

@@ -23,6 +23,7 @@ impl Services {
     pub async fn reap_regularly(&self, stop: CancellationToken) {
         loop {
             if let Err(error) = self.reap_if_sure_of_the_time().await {
+                metrics::counter!("latchkey_background_failures_total", "task" => "reaper").increment(1);
                 tracing::warn!(?error, "reaping");
             }
             tokio::select! {

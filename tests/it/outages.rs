@@ -51,6 +51,11 @@ async fn without_a_database_every_answer_is_later() {
         }
     }
 
+    // The workers noticed as well.
+    eventually("a round that failed", async || {
+        (server.metric("latchkey_background_failures_total").await > 0.0).then_some(())
+    })
+    .await;
     site.database.open().await;
     eventually("readiness", async || (server.anonymous().get("/readyz").await.status == 200).then_some(()))
         .await;

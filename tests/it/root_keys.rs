@@ -2,7 +2,6 @@
 //!
 //! `LATCHKEY_TEST_RECORDS` makes the rotation a longer drill.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::api_keys::{KEY, SECRET, store};
+use crate::backups::{back_up, restore};
 use crate::support::process::{Process, Rows, Site};
 use crate::support::transit::{TOKEN, Transit};
 use crate::support::{Client, Engine, On, PASSWORD, Totp, User, eventually};
@@ -358,6 +358,10 @@ on_both_engines! {
         // Its outage is no fault of the record, and is over when it is over.
         transit.seal(true);
         ada.post(&format!("{remote}/decrypt"), &json!({})).await.assert_status(503);
+        for outcome in ["answered", "refused"] {
+            let asked = format!("latchkey_transit_requests_total{{outcome=\"{outcome}\"}}");
+            assert!(server.metric(&asked).await > 0.0, "{outcome}");
+        }
         site.run_with(&["keys", "list"], &settings).await.assert_success();
         let doctor = async || site.run_with(&["doctor"], &settings).await.stdout;
         assert!(doctor().await.contains("PROBLEM  Transit: the root key can't be reached"));
@@ -450,32 +454,4 @@ fn literal(engine: Engine, bytes: &[u8]) -> String {
         Engine::Sqlite => format!("x'{hex}'"),
         Engine::Postgres => format!("'\\x{hex}'::bytea"),
     }
-}
-
-async fn back_up(site: &Site, to: &Path) {
-    match site.database.engine {
-        Engine::Sqlite => site.rows().await.execute(&format!("VACUUM INTO '{}'", to.display())).await,
-        Engine::Postgres => {
-            let dump = ["--no-owner", "--file", to.to_str().unwrap(), site.database.url()];
-            postgres("pg_dump", &dump).await;
-        }
-    }
-}
-
-async fn restore(site: &Site, from: &Path) {
-    match site.database.engine {
-        Engine::Sqlite => {
-            std::fs::copy(from, site.database.directory.path().join("latchkey.db")).unwrap();
-        }
-        Engine::Postgres => {
-            let file = from.to_str().unwrap();
-            postgres("psql", &["--quiet", "-v", "ON_ERROR_STOP=1", "--file", file, site.database.url()])
-                .await;
-        }
-    }
-}
-
-async fn postgres(program: &str, arguments: &[&str]) {
-    let output = tokio::process::Command::new(program).args(arguments).output().await.unwrap();
-    assert!(output.status.success(), "{program}: {output:?}");
 }

@@ -44,7 +44,7 @@ on_both_engines! {
             })
             .collect();
         eventually("sign-ins that wait", async || {
-            (server.metric("latchkey_password_queue").await >= 1.0).then_some(())
+            (server.metric("latchkey_queue_waiting{queue=\"password\"}").await >= 1.0).then_some(())
         })
         .await;
         server.ask_to_stop().await;
@@ -70,7 +70,7 @@ on_both_engines! {
         let head = "POST /auth/login HTTP/1.1\r\nHost: id.example.com\r\nContent-Type: application/json\r\n\
                     Content-Length: 100\r\n\r\n{";
         tcp.write_all(head.as_bytes()).await.unwrap();
-        eventually("the connection", async || (server.metric("latchkey_http_connections").await >= 1.0).then_some(()))
+        eventually("the connection", async || (server.metric("latchkey_http_connections{listener=\"api\"}").await >= 1.0).then_some(()))
             .await;
         server.ask_to_stop().await;
         assert_eq!(server.node.ended().await, Some(0));

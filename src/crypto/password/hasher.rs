@@ -9,7 +9,7 @@ use std::{
 };
 
 use argon2::{Params, password_hash::phc};
-use metrics::{gauge, histogram};
+use metrics::{counter, gauge, histogram};
 use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 
@@ -46,7 +46,12 @@ pub struct Hasher {
     dummy_salt: [u8; params::SALT_LENGTH],
     entropy: Entropy,
     computed: Arc<AtomicU64>,
+    threads: usize,
+    places: usize,
 }
+
+/// What the metrics call the queue.
+const QUEUE: &str = "password";
 
 /// One hash to compute.
 struct Job {
@@ -62,14 +67,14 @@ struct Waiting;
 
 impl Waiting {
     fn start() -> Self {
-        gauge!("latchkey_password_queue").increment(1.0);
+        gauge!("latchkey_queue_waiting", "queue" => QUEUE).increment(1.0);
         Self
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        gauge!("latchkey_password_queue").decrement(1.0);
+        gauge!("latchkey_queue_waiting", "queue" => QUEUE).decrement(1.0);
     }
 }
 
@@ -96,7 +101,15 @@ impl Hasher {
     fn without_threads(params: &HashingParams, entropy: Entropy) -> Result<(Self, Receiver<Job>), String> {
         let (queue, jobs) = sync_channel(params.queue);
         let current = params.argon2().map_err(|error| format!("Argon2 parameters: {error}"))?;
-        let hasher = Self { queue, current, dummy_salt: entropy.bytes(), entropy, computed: Arc::default() };
+        let hasher = Self {
+            queue,
+            current,
+            dummy_salt: entropy.bytes(),
+            entropy,
+            computed: Arc::default(),
+            threads: params.thread_count(),
+            places: params.queue,
+        };
         Ok((hasher, jobs))
     }
 
@@ -146,11 +159,20 @@ impl Hasher {
         self.computed.load(Ordering::Relaxed)
     }
 
+    /// Shows in the metrics how much there is room for.
+    pub fn measure(&self) {
+        gauge!("latchkey_password_threads").set(self.threads as f64);
+        gauge!("latchkey_queue_limit", "queue" => QUEUE).set(self.places as f64);
+    }
+
     /// The first `length` bytes that come of `password`.
     async fn compute(&self, password: Password, recipe: Recipe, length: usize) -> Result<Tag, Overloaded> {
         let (reply, tag) = oneshot::channel();
         let job = Job { password, recipe, length, reply, waiting: Waiting::start() };
-        self.queue.try_send(job).map_err(|_| Overloaded)?;
+        self.queue.try_send(job).map_err(|_| {
+            counter!("latchkey_queue_refusals_total", "queue" => QUEUE).increment(1);
+            Overloaded
+        })?;
         tag.await.map_err(|_| Overloaded)
     }
 }
@@ -166,7 +188,11 @@ fn work(jobs: &Mutex<Receiver<Job>>, mut memory: Memory, computed: &AtomicU64) {
             continue;
         }
         let started = Instant::now();
-        match memory.compute(&recipe, password.as_str().as_bytes(), length) {
+        let busy = gauge!("latchkey_password_threads_busy");
+        busy.increment(1.0);
+        let tag = memory.compute(&recipe, password.as_str().as_bytes(), length);
+        busy.decrement(1.0);
+        match tag {
             Ok(tag) => {
                 computed.fetch_add(1, Ordering::Relaxed);
                 histogram!("latchkey_password_hash_seconds").record(started.elapsed().as_secs_f64());

@@ -96,7 +96,14 @@ impl Transit {
 
     async fn ask<T: for<'de> Deserialize<'de>>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let request = request.header("X-Vault-Token", self.token.clone());
-        let answer = Zeroizing::new(outbound::fetch(request, PATIENCE, MAX_ANSWER).await?);
+        let answer = outbound::fetch(request, PATIENCE, MAX_ANSWER).await;
+        let outcome = match &answer {
+            Ok(_) => "answered",
+            Err(Failure::Status(_)) => "refused",
+            Err(_) => "unanswered",
+        };
+        metrics::counter!("latchkey_transit_requests_total", "outcome" => outcome).increment(1);
+        let answer = Zeroizing::new(answer?);
         let answer: Answer<T> = serde_json::from_slice(&answer).map_err(|_| Failure::Malformed)?;
         Ok(answer.data)
     }

@@ -68,6 +68,7 @@ pub(super) async fn answer<E: Endpoint + 'static>(
 /// Problem details (RFC 9457) in the application's form, for where the application can't answer.
 /// The last resort: whatever fails inside the application is answered there, under the request's id.
 fn problem(code: Code) -> poem::Response {
+    metrics::counter!("latchkey_http_problems_total", "code" => code.name()).increment(1);
     let body = code.problem("-").to_json_string();
     poem::Response::builder().status(code.status()).content_type("application/problem+json").body(body)
 }

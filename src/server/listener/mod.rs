@@ -99,8 +99,9 @@ struct Server<E> {
 /// An error of `app` is answered by its own response, a panic by 500. A handler is dropped where it waits when its
 /// client goes away, its time is up or the grace is over.
 ///
-/// The gauge `latchkey_http_connections` counts the open connections.
+/// The gauge `latchkey_http_connections` counts the open connections, under the listener's `name`.
 pub async fn serve<E: Endpoint + 'static>(
+    name: &'static str,
     listener: TcpListener,
     app: Arc<E>,
     limits: HttpLimits,
@@ -110,7 +111,8 @@ pub async fn serve<E: Endpoint + 'static>(
     let max_connections = limits.max_connections;
     let http = protocols(&limits);
     let server = Arc::new(Server { app, limits, http });
-    let gauge = metrics::gauge!("latchkey_http_connections");
+    let gauge = metrics::gauge!("latchkey_http_connections", "listener" => name);
+    metrics::gauge!("latchkey_http_connections_limit", "listener" => name).set(max_connections as f64);
 
     // The accept loop alone owns the list of connections, so it needs no lock.
     let mut open: HashMap<Id, Arc<Connection<E>>> = HashMap::new();

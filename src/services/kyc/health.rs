@@ -5,10 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use entities::Timestamp;
-use entities::kyc_event::{self, State};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, Statement, Value,
-};
+use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 
 use super::super::outbox::Backlog;
 use super::super::{Error, Services};
@@ -82,10 +79,7 @@ impl Services {
 
     /// Webhooks that wait to be worked on, and those that were given up.
     pub async fn kyc_backlog(&self) -> Result<Backlog, DbErr> {
-        let count = async |state: State| {
-            kyc_event::Entity::find().filter(kyc_event::Column::State.eq(state)).count(self.db.reader()).await
-        };
-        Ok(Backlog { pending: count(State::Pending).await?, dead: count(State::Dead).await? })
+        Backlog::of(&self.db, "kyc_events", "received_at").await
     }
 
     /// Writes down that a provider has answered. That it can't be written is no reason to fail.
@@ -99,17 +93,6 @@ impl Services {
         let statement = Statement::from_sql_and_values(self.db.engine(), sql, [provider.into(), now.into()]);
         if let Err(error) = self.db.write_one::<Error>(statement).await {
             tracing::warn!(?error, "a contact can't be written down");
-        }
-    }
-
-    /// Shows the backlog in the metrics, if anybody looks at them.
-    pub async fn count_kyc(&self) {
-        if self.config.metrics_listen.is_none() || self.kyc.providers.is_empty() {
-            return;
-        }
-        match self.kyc_health().await {
-            Ok(health) => metrics::gauge!("latchkey_kyc_backlog").set(health.backlog as f64),
-            Err(error) => tracing::warn!(?error, "the inbox can't be counted"),
         }
     }
 }

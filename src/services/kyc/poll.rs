@@ -33,6 +33,7 @@ impl Services {
     pub async fn watch_kyc(&self, stop: CancellationToken) {
         loop {
             if let Err(error) = self.look_after_kyc().await {
+                metrics::counter!("latchkey_background_failures_total", "task" => "kyc_polls").increment(1);
                 tracing::warn!(?error, "verifications can't be looked after");
             }
             if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {

@@ -60,7 +60,11 @@ impl Services {
             match self.work_batch().await {
                 Ok(done) if done > 0 && !stop.is_cancelled() => continue,
                 Ok(_) => {}
-                Err(error) => tracing::warn!(?error, "the inbox can't be read"),
+                Err(error) => {
+                    metrics::counter!("latchkey_background_failures_total", "task" => "kyc_inbox")
+                        .increment(1);
+                    tracing::warn!(?error, "the inbox can't be read");
+                }
             }
             tokio::select! {
                 () = self.kyc.wake.notified() => {}

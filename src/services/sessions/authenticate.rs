@@ -92,7 +92,7 @@ const SELECT: &str =
 /// Looks sessions up together with their accounts, many in one statement.
 pub fn states(db: Db) -> Batcher<SessionId, Option<Arc<State>>> {
     // One at a time: what waits meanwhile makes the next one worth its trip.
-    Batcher::spawn(1, move |ids| {
+    Batcher::spawn("session", 1, move |ids| {
         let db = db.clone();
         Box::pin(async move { fetch(&db, ids).await })
     })

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::super::audit::{Action, Actor, Event, Record};
 use super::super::policy::{AAL1, AAL2};
-use super::super::{Error, Origin, Services};
+use super::super::{Error, Origin, Services, limits};
 use super::{SignedIn, Which, revoke};
 use crate::crypto::refresh_token::RefreshToken;
 use crate::db::{BatchError, Batcher, Db, columns, places};
@@ -114,7 +114,7 @@ fn about(mut record: Record, session: &session::Model) -> Record {
 pub fn renewals(db: Db) -> Batcher<Renewal, Option<Renewed>> {
     // PostgreSQL commits side by side; SQLite one after the other.
     let at_once = if db.engine() == DbBackend::Postgres { 4 } else { 1 };
-    Batcher::spawn(at_once, move |renewals| {
+    Batcher::spawn("refresh", at_once, move |renewals| {
         let db = db.clone();
         Box::pin(async move { renew(&db, renewals).await })
     })
@@ -236,6 +236,7 @@ impl Services {
         }
         if token.counter == session.counter {
             let free = session.refresh_tat.0 + terms.cost - terms.burst;
+            limits::count_refusal("refresh", "subject");
             return Ok(Err(Error::RateLimited(Timestamp(free).since(now))));
         }
         // The last one before a step-up: whoever shows it gets nothing of what was proved since, and has stolen nothing.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::audit::Action;
 use super::super::limits::Limit;
-use super::super::{Error, Origin, Services};
+use super::super::{Error, Origin, Services, limits};
 use super::{Visitor, connector};
 use crate::plugins::connectors::{
     Connector, Credential, IpRestriction, NONCES, Outcome, Permissions, Report, Tested, Tri,
@@ -257,6 +257,7 @@ impl Services {
             }
             tokio::time::sleep(WAIT).await;
         }
+        limits::count_refusal("connection_test_turn", "subject");
         Err(Error::RateLimited(LEASE))
     }
 }

@@ -56,7 +56,11 @@ impl Services {
                 Ok(claimed) => {
                     under_way.extend(claimed.into_iter().map(|row| self.deliver_webhook(endpoint, row)));
                 }
-                Err(error) => tracing::warn!(?error, endpoint = endpoint.name, "webhooks can't be read"),
+                Err(error) => {
+                    metrics::counter!("latchkey_background_failures_total", "task" => "webhooks")
+                        .increment(1);
+                    tracing::warn!(?error, endpoint = endpoint.name, "webhooks can't be read");
+                }
             }
             // One that takes long keeps its own place only.
             tokio::select! {

@@ -9,12 +9,11 @@ mod operate;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entities::webhook_delivery::{self, State};
+use entities::webhook_delivery;
 use entities::{Timestamp, WebhookDeliveryId};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, StatusCode};
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
-use sea_orm::{PaginatorTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
 use url::Url;
 
 use super::Services;
@@ -92,6 +91,11 @@ impl Webhooks {
         }))
     }
 
+    /// Whether nobody is to be told of anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.endpoints.is_empty()
+    }
+
     fn endpoint(&self, name: &str) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.name == name)
     }
@@ -155,26 +159,6 @@ pub(super) async fn write(
 
 impl Services {
     pub async fn webhook_backlog(&self) -> Result<Backlog, DbErr> {
-        let count = async |state: State| {
-            webhook_delivery::Entity::find()
-                .filter(webhook_delivery::Column::State.eq(state))
-                .count(self.db.reader())
-                .await
-        };
-        Ok(Backlog { pending: count(State::Pending).await?, dead: count(State::Dead).await? })
-    }
-
-    /// Shows the backlog in the metrics, if anybody looks at them.
-    pub async fn count_webhooks(&self) {
-        if self.config.metrics_listen.is_none() || self.webhooks.endpoints.is_empty() {
-            return;
-        }
-        match self.webhook_backlog().await {
-            Ok(backlog) => {
-                metrics::gauge!("latchkey_webhooks_pending").set(backlog.pending as f64);
-                metrics::gauge!("latchkey_webhooks_dead").set(backlog.dead as f64);
-            }
-            Err(error) => tracing::warn!(%error, "webhooks can't be counted"),
-        }
+        Backlog::of(&self.db, "webhook_deliveries", "created_at").await
     }
 }

@@ -79,7 +79,7 @@ impl TestServer {
             move |request| handle(Arc::clone(&stage), request)
         });
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, Arc::new(app), limits, shutdown.clone(), grace));
+        let task = tokio::spawn(serve("test", listener, Arc::new(app), limits, shutdown.clone(), grace));
         Self { address, stage, started, shutdown, task }
     }
 
