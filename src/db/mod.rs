@@ -11,7 +11,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    QueryResult, RuntimeErr, Statement, TransactionTrait,
+    QueryResult, RuntimeErr, Statement, TransactionTrait, Value,
 };
 
 use crate::config::Config;
@@ -25,6 +25,8 @@ pub use writer::Overloaded;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Any number, as long as no other program locks it.
 const MIGRATION_LOCK: i64 = 0x4c41_5443_484b_4559;
+/// What events about statements are called in the log's directives.
+const STATEMENTS: &str = "latchkey::db";
 
 /// A database in use by this process. Cheap to clone.
 #[derive(Clone)]
@@ -61,15 +63,15 @@ impl Db {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
             _ => {}
         }
-        let writer = Database::connect(sqlite_options(url, 1, true)).await?;
-        let readers = Database::connect(sqlite_options(url, connections.min(8), false)).await?;
+        let writer = observed(Database::connect(sqlite_options(url, 1, true)).await?);
+        let readers = observed(Database::connect(sqlite_options(url, connections.min(8), false)).await?);
         Ok(Self { readers, writer: Writer::Grouped(writer::GroupCommit::spawn(writer)) })
     }
 
     async fn postgres(url: &str, connections: u32) -> Result<Self, DbErr> {
         let mut options = common_options(url, connections);
         options.statement_timeout(PATIENCE).set_application_name("latchkey");
-        Ok(Self { readers: Database::connect(options).await?, writer: Writer::Pooled })
+        Ok(Self { readers: observed(Database::connect(options).await?), writer: Writer::Pooled })
     }
 
     /// For statements that only read.
@@ -178,6 +180,18 @@ impl Db {
             tracing::warn!(%error, "closing the database");
         }
     }
+}
+
+/// Tells developers who listen at `trace` of each statement: its text and the kinds of its values, never the values.
+fn observed(mut connection: DatabaseConnection) -> DatabaseConnection {
+    if tracing::enabled!(target: STATEMENTS, tracing::Level::TRACE) {
+        connection.set_metric_callback(|done| {
+            let values = done.statement.values.iter().flat_map(|values| values.iter());
+            let values: Vec<_> = values.map(Value::array_type).collect();
+            tracing::trace!(target: STATEMENTS, sql = done.statement.sql.as_str(), engine = ?done.statement.db_backend, ?values, "a statement");
+        });
+    }
+    connection
 }
 
 fn common_options(url: &str, connections: u32) -> ConnectOptions {
