@@ -17,10 +17,16 @@ const HEADS: [(&str, &str, &str); 3] = [
     ("kyc_person_keys", "sealed", "substr(sealed, 1, 5)"),
 ];
 
-/// Verifications to be given up, and those to be forgotten.
-const VERIFICATIONS: [(&str, &str, &str); 2] = [
-    ("ix_kyc_verifications_open", "ends_at", "status IN ('pending', 'in_review', 'resubmission')"),
-    ("ix_kyc_verifications_ended", "updated_at", "status IN ('declined', 'expired', 'cancelled')"),
+const INDEXES: [(&str, &str); 4] = [
+    // Verifications to be given up; those that a reviewer reads by status, and those to be forgotten.
+    (
+        "ix_kyc_verifications_open",
+        "kyc_verifications (ends_at) WHERE status IN ('pending', 'in_review', 'resubmission')",
+    ),
+    ("ix_kyc_verifications_status", "kyc_verifications (status, updated_at, id)"),
+    // Accounts that an operator lists by state, in the order of ids. Of the active ones any page is full.
+    ("ix_accounts_deleting", "accounts (id) WHERE deletion_due_at IS NOT NULL"),
+    ("ix_accounts_unverified", "accounts (id) WHERE email_verified_at IS NULL"),
 ];
 
 #[async_trait::async_trait]
@@ -33,15 +39,14 @@ impl MigrationTrait for Migration {
             let sql = format!("DROP INDEX IF EXISTS ix_{table}_root_key");
             schema.get_connection().execute_unprepared(&sql).await?;
         }
-        for (name, column, condition) in VERIFICATIONS {
-            let sql = format!("CREATE INDEX {name} ON kyc_verifications ({column}) WHERE {condition}");
-            schema.get_connection().execute_unprepared(&sql).await?;
+        for (name, what) in INDEXES {
+            schema.get_connection().execute_unprepared(&format!("CREATE INDEX {name} ON {what}")).await?;
         }
         Ok(())
     }
 
     async fn down(&self, schema: &SchemaManager) -> Result<(), DbErr> {
-        for (name, ..) in VERIFICATIONS {
+        for (name, _) in INDEXES {
             schema.get_connection().execute_unprepared(&format!("DROP INDEX {name}")).await?;
         }
         for (table, column, head) in HEADS {
