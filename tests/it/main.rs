@@ -15,6 +15,7 @@ mod canary;
 mod cli;
 mod coverage;
 mod crashes;
+mod day;
 mod document;
 mod email_changes;
 mod email_verifications;
