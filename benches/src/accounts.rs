@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::http::{self, Connection, write_request};
 use crate::load::{Question, Script};
 
-const PASSWORD: &str = "quiet-harbour-lantern-47";
+pub const PASSWORD: &str = "quiet-harbour-lantern-47";
 /// Sign-ups at a time while accounts are prepared.
 const PREPARING: usize = 4;
 
@@ -34,7 +34,7 @@ impl Account {
     }
 }
 
-fn credentials(email: &str) -> String {
+pub fn credentials(email: &str) -> String {
     format!(r#"{{"email":"{email}","password":"{PASSWORD}"}}"#)
 }
 
@@ -145,7 +145,11 @@ pub struct Refresh {
 
 impl Refresh {
     pub fn new(account: Account) -> Self {
-        Self { token: account.refresh_token }
+        Self::with(account.refresh_token)
+    }
+
+    pub fn with(token: String) -> Self {
+        Self { token }
     }
 }
 
@@ -178,8 +182,8 @@ impl Script for Nothing {
     }
 }
 
-const ACCESS_TOKEN: &[u8] = b"\"access_token\":\"";
-const REFRESH_TOKEN: &[u8] = b"\"refresh_token\":\"";
+pub const ACCESS_TOKEN: &[u8] = b"\"access_token\":\"";
+pub const REFRESH_TOKEN: &[u8] = b"\"refresh_token\":\"";
 
 /// The string after `key`, found without parsing the document around it; tokens need no unescaping.
 pub fn value_of<'a>(body: &'a [u8], key: &[u8]) -> Option<&'a str> {

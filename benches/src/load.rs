@@ -175,51 +175,98 @@ pub struct Latencies {
 }
 
 impl Latencies {
+    /// The latency that half of the requests stay below, in seconds.
+    pub fn median(&self) -> f64 {
+        self.quantile(50)
+    }
+
     /// The latency that 99 of 100 requests stay below, in seconds.
     pub fn p99(&self) -> f64 {
+        self.quantile(99)
+    }
+
+    fn quantile(&self, percent: usize) -> f64 {
         let mut sorted = self.seconds.clone();
         sorted.sort_by(f64::total_cmp);
-        sorted.get((sorted.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or(f64::NAN)
+        sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    }
+
+    pub fn add(&mut self, more: Self) {
+        self.seconds.extend(more.seconds);
+        for (kind, count) in more.wrong {
+            *self.wrong.entry(kind).or_default() += count;
+        }
     }
 }
 
 /// Threads of the open loop: enough that a slow answer rarely delays the next request.
-const PROBES: u32 = 8;
-/// Requests per second of all probes together.
+pub const PROBES: u32 = 8;
+/// Requests per second of all probes together, unless the measure has a rate of its own.
 pub const PROBE_RATE: u32 = 200;
 /// The scheduler is asked to run a probe at once: it stands for a client on another machine.
 const PROBE_PRIORITY: i32 = -15;
 
-/// Asks one of `questions` [`PROBE_RATE`] times a second for `window`, after a pause of [`WARM_UP`].
-pub fn open_loop(
+/// Asks the same questions as the other probes, each another one at a time.
+pub struct Probe {
+    questions: Arc<[Question]>,
+    next: usize,
+    asked: usize,
+}
+
+impl Probe {
+    /// One for each thread of the open loop.
+    pub fn all(questions: &Arc<[Question]>) -> Vec<Self> {
+        let probe = |next| Self { questions: Arc::clone(questions), next, asked: 0 };
+        (0..PROBES as usize).map(probe).collect()
+    }
+}
+
+impl Script for Probe {
+    fn request(&mut self, out: &mut Vec<u8>) {
+        self.asked = self.next % self.questions.len();
+        self.next += PROBES as usize;
+        out.clear();
+        out.extend_from_slice(&self.questions[self.asked].request);
+    }
+
+    fn accepts(&mut self, body: &[u8]) -> bool {
+        self.questions[self.asked].answered_by(body)
+    }
+}
+
+type Asked<S> = JoinHandle<Result<(Latencies, S)>>;
+
+/// Sends what [`PROBES`] scripts say, all together `rate` times a second for `window`, after a pause of [`WARM_UP`].
+pub fn open_loop<S: Script + Send + 'static>(
     address: SocketAddr,
-    questions: &Arc<[Question]>,
+    scripts: Vec<S>,
+    rate: u32,
     window: Duration,
-) -> Vec<JoinHandle<Result<Latencies>>> {
-    let began = Instant::now() + WARM_UP;
+) -> Vec<Asked<S>> {
+    let (began, interval) = (Instant::now() + WARM_UP, Duration::from_secs(1) * PROBES / rate);
     (0..PROBES)
-        .map(|index| {
-            let questions = Arc::clone(questions);
+        .zip(scripts)
+        .map(|(index, mut script)| {
             thread::spawn(move || {
                 // Refused without the privilege; the report says so.
                 let _ = raise_priority();
-                probe(address, &questions, began, window, index)
+                let first = began + interval * index / PROBES;
+                let latencies = probe(address, &mut script, first, interval, began + window)?;
+                Ok((latencies, script))
             })
         })
         .collect()
 }
 
-/// Joins the threads of [`open_loop`].
-pub fn collect(probes: Vec<JoinHandle<Result<Latencies>>>) -> Result<Latencies> {
-    let mut all = Latencies::default();
+/// Joins the threads of [`open_loop`]; answers their scripts, too.
+pub fn collect<S>(probes: Vec<Asked<S>>) -> Result<(Latencies, Vec<S>)> {
+    let (mut all, mut scripts) = (Latencies::default(), vec![]);
     for probe in probes {
-        let one = probe.join().map_err(|_| anyhow::anyhow!("a probe panicked"))??;
-        all.seconds.extend(one.seconds);
-        for (kind, count) in one.wrong {
-            *all.wrong.entry(kind).or_default() += count;
-        }
+        let (one, script) = probe.join().map_err(|_| anyhow::anyhow!("a probe panicked"))??;
+        all.add(one);
+        scripts.push(script);
     }
-    Ok(all)
+    Ok((all, scripts))
 }
 
 fn raise_priority() -> rustix::io::Result<()> {
@@ -234,21 +281,15 @@ pub fn can_raise_priority() -> bool {
 
 fn probe(
     address: SocketAddr,
-    questions: &[Question],
-    began: Instant,
-    window: Duration,
-    index: u32,
+    script: &mut impl Script,
+    mut due: Instant,
+    interval: Duration,
+    end: Instant,
 ) -> Result<Latencies> {
     let mut connection = BlockingConnection::open(address)?;
-    let mut latencies = Latencies::default();
-    let interval = Duration::from_secs(1) * PROBES / PROBE_RATE;
-    let mut due = began + interval * index / PROBES;
-    let end = began + window;
-    for turn in 0usize.. {
-        if due >= end {
-            break;
-        }
-        let question = &questions[(turn * PROBES as usize + index as usize) % questions.len()];
+    let (mut latencies, mut request) = (Latencies::default(), Vec::new());
+    while due < end {
+        script.request(&mut request);
         // Late because of the answer before: the wait counts. Late because of a coarse timer: it does not.
         let asked = match due.checked_duration_since(Instant::now()) {
             Some(wait) => {
@@ -257,9 +298,9 @@ fn probe(
             }
             None => due,
         };
-        let answer = connection.exchange(&question.request);
+        let answer = connection.exchange(&request);
         let broken = answer.is_err();
-        match judge(answer, |body| question.answered_by(body)) {
+        match judge(answer, |body| script.accepts(body)) {
             Ok(()) => latencies.seconds.push(asked.elapsed().as_secs_f64()),
             Err(kind) => *latencies.wrong.entry(kind).or_default() += 1,
         }

@@ -9,6 +9,7 @@ mod load;
 mod measures;
 mod process;
 mod report;
+mod scale;
 mod vault;
 mod vault_limits;
 mod webhooks;
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use engines::Engine;
 
@@ -31,6 +32,23 @@ pub const CONNECTIONS: usize = 64;
 
 /// Measures the Latchkey server as ratios to limits of this machine.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    args: Option<Args>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fill a database with accounts, sessions, credentials and audit events
+    Fill(scale::FillArgs),
+    /// Compare latencies on a large database with those on a small one
+    Scale(scale::ScaleArgs),
+}
+
+#[derive(clap::Args)]
 struct Args {
     /// The server's release binary
     #[arg(long)]
@@ -118,10 +136,15 @@ fn main() -> Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         return runtime.block_on(limits::serve_empty_handler(address));
     }
-    let args = Args::parse();
+    let cli = Cli::parse();
     // One thread: the generator must leave the cores to the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(&args))
+    match (cli.command, cli.args) {
+        (Some(Command::Fill(args)), _) => runtime.block_on(scale::fill(&args)),
+        (Some(Command::Scale(args)), _) => runtime.block_on(scale::run(&args)),
+        (None, Some(args)) => runtime.block_on(run(&args)),
+        (None, None) => Ok(Cli::command().print_help()?),
+    }
 }
 
 async fn run(args: &Args) -> Result<()> {
@@ -138,7 +161,7 @@ async fn run(args: &Args) -> Result<()> {
     println!("{text}");
     let Some(file) = &args.write else { return Ok(()) };
     ensure!(noise.tolerable(), "the machine was too busy: {} keeps its old figures", file.display());
-    report::write_into(file, &text)
+    report::write_into(file, "scripts/bench", &text)
 }
 
 async fn measure(args: &Args, plan: &Plan, server: &Path, folder: &Path) -> Result<(String, Noise)> {
@@ -220,21 +243,13 @@ impl std::fmt::Display for Noise {
 }
 
 fn introduction(args: &Args, plan: &Plan, versions: &[String], noise: &Noise) -> Result<String> {
-    let cpus = fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpus
-        .lines()
-        .find(|line| line.starts_with("model name"))
-        .and_then(|line| line.split_once(": "))
-        .map_or("unknown CPU", |(_, model)| model);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let priority =
         if load::can_raise_priority() { "" } else { " (no privilege to raise the probes' priority)" };
     Ok(format!(
-        "{} · commit {} · {} × {model} · Linux {} · {} · {} rounds of {} s windows{} · {noise}{priority}",
+        "{} · commit {} · {} · {} · {} rounds of {} s windows{} · {noise}{priority}",
         args.date,
         args.commit,
-        limits::cores(),
-        kernel.trim(),
+        report::machine()?,
         versions.join(", "),
         plan.rounds,
         plan.window.as_secs_f64(),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::accounts::{Account, Ask, Login, Nothing, Signup, Turn};
 use crate::engines::{self, Engine};
 use crate::limits;
-use crate::load::{self, Meter, Question, Sample, Script, Wrong, closed_loop};
+use crate::load::{self, Meter, PROBE_RATE, Probe, Question, Sample, Script, Wrong, closed_loop};
 use crate::process::{self, Process};
 use crate::report::{Goal, Row, Unit};
 use crate::vault::{self, Operation, Store};
@@ -191,13 +191,14 @@ pub async fn isolation(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
         let (mut idle, mut loaded, mut logins) = (Vec::new(), Vec::new(), Vec::new());
         let mut wrong = Wrong::new();
         for _ in 0..plan.rounds {
-            let alone = load::collect(load::open_loop(address, &questions, plan.probe_window))?;
+            let probe = || load::open_loop(address, Probe::all(&questions), PROBE_RATE, plan.probe_window);
+            let (alone, _) = load::collect(probe())?;
             let turn = Turn::default();
             let login = || Login { accounts: Rc::clone(&engine.accounts), turn: Rc::clone(&turn) };
             let mut scripts = scripts(CONNECTIONS, login);
-            let probes = load::open_loop(address, &questions, plan.probe_window);
+            let probes = probe();
             logins.push(closed_loop(address, &mut scripts, plan.probe_window, engine.meter()).await?);
-            let beside = load::collect(probes)?;
+            let (beside, _) = load::collect(probes)?;
             idle.push(alone.p99());
             loaded.push(beside.p99());
             for (kind, count) in alone.wrong.into_iter().chain(beside.wrong) {

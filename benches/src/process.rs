@@ -158,10 +158,16 @@ pub const LOG: &str = "server.log";
 
 /// The server's command on a database, with everything but what is measured at its default.
 pub fn server_command(program: &Path, address: SocketAddr, database: &str, data: &Path) -> Result<Command> {
+    let mut command = latchkey(program, address, database, data)?;
+    command.arg("serve");
+    Ok(command)
+}
+
+/// The same for any of its commands, which is still to be given.
+pub fn latchkey(program: &Path, address: SocketAddr, database: &str, data: &Path) -> Result<Command> {
     let log = File::options().create(true).append(true).open(data.join(LOG))?;
     let mut command = Command::new(program);
     command
-        .arg("serve")
         .stderr(log)
         .current_dir(data)
         .env_clear()

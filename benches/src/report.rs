@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::limits;
 use crate::load::{Sample, Wrong};
 
 /// What a figure should be.
@@ -242,11 +243,16 @@ const TITLES: [&str; 10] = [
     "Limit",
 ];
 
-/// The rows as a Markdown table whose columns line up. Figures that can't be trusted reach no goal.
+/// The rows as a Markdown table. Figures that can't be trusted reach no goal.
 pub fn table(rows: &[Row], trusted: bool) -> String {
-    let mut lines = vec![TITLES.map(str::to_owned)];
-    lines.extend(rows.iter().map(|row| row.cells(trusted)));
-    let widths: Vec<usize> = (0..TITLES.len())
+    aligned(&TITLES, &rows.iter().map(|row| row.cells(trusted).to_vec()).collect::<Vec<_>>())
+}
+
+/// A Markdown table whose columns line up.
+pub fn aligned(titles: &[&str], rows: &[Vec<String>]) -> String {
+    let titles = titles.iter().map(|title| (*title).to_owned()).collect();
+    let lines: Vec<&Vec<String>> = std::iter::once(&titles).chain(rows).collect();
+    let widths: Vec<usize> = (0..titles.len())
         .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
         .collect();
     let mut text = String::new();
@@ -265,19 +271,31 @@ pub fn table(rows: &[Row], trusted: bool) -> String {
     text
 }
 
-const BEGIN: &str = "<!-- scripts/bench writes from here -->";
+/// Cores, processor and kernel.
+pub fn machine() -> Result<String> {
+    let cpus = fs::read_to_string("/proc/cpuinfo")?;
+    let model = cpus
+        .lines()
+        .find(|line| line.starts_with("model name"))
+        .and_then(|line| line.split_once(": "))
+        .map_or("unknown CPU", |(_, model)| model);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    Ok(format!("{} × {model} · Linux {}", limits::cores(), kernel.trim()))
+}
+
 const END: &str = "<!-- to here -->";
 
-/// Replaces what stands between the markers of a Markdown file.
-pub fn write_into(file: &Path, text: &str) -> Result<()> {
+/// Replaces what stands between the markers of a Markdown file: from that of `writer` to the next end.
+pub fn write_into(file: &Path, writer: &str, text: &str) -> Result<()> {
     let old = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let begin = format!("<!-- {writer} writes from here -->");
     let markers = || {
-        let (before, rest) = old.split_once(BEGIN)?;
+        let (before, rest) = old.split_once(&begin)?;
         let (_, after) = rest.split_once(END)?;
         Some((before, after))
     };
     let (before, after) = markers().with_context(|| format!("no markers in {}", file.display()))?;
-    fs::write(file, format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", text.trim()))?;
+    fs::write(file, format!("{before}{begin}\n\n{}\n\n{END}{after}", text.trim()))?;
     Ok(())
 }
 
@@ -337,11 +355,14 @@ mod tests {
     #[test]
     fn the_table_stands_between_its_markers() -> Result<()> {
         let file = std::env::temp_dir().join(format!("latchkey-bench-report-{}.md", std::process::id()));
-        fs::write(&file, format!("before\n{BEGIN}\nold\n{END}\nafter\n"))?;
-        write_into(&file, "new")?;
-        assert_eq!(fs::read_to_string(&file)?, format!("before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"));
+        let section =
+            |writer: &str, text: &str| format!("<!-- {writer} writes from here -->\n{text}\n{END}\n");
+        fs::write(&file, format!("before\n{}{}after\n", section("one", "old"), section("two", "old")))?;
+        write_into(&file, "two", "new")?;
+        let expected = format!("before\n{}{}after\n", section("one", "old"), section("two", "\nnew\n"));
+        assert_eq!(fs::read_to_string(&file)?, expected);
         fs::write(&file, "no markers")?;
-        assert!(write_into(&file, "new").is_err());
+        assert!(write_into(&file, "two", "new").is_err());
         fs::remove_file(file)?;
         Ok(())
     }

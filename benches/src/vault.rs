@@ -16,7 +16,7 @@ pub const HOLDERS: usize = CONNECTIONS;
 /// Credentials of each of them.
 pub const HELD: usize = 10;
 
-const API_KEYS: &str = "/api/v1/api-keys/";
+pub const API_KEYS: &str = "/api/v1/api-keys/";
 
 /// What is measured.
 #[derive(Clone, Copy, PartialEq)]
@@ -66,11 +66,11 @@ struct Record {
 }
 
 /// A key or a secret of the length that Binance's have.
-fn made_up(prefix: &str, number: usize) -> String {
+pub fn made_up(prefix: &str, number: usize) -> String {
     format!("{prefix}{number:0>width$}", width = 64 - prefix.len())
 }
 
-fn credential(name: &str, api_key: &str, secret: &str) -> String {
+pub fn credential(name: &str, api_key: &str, secret: &str) -> String {
     format!(
         r#"{{"provider":"binance","name":"{name}","api_key":"{api_key}","secret":"{secret}","test":false,"sign_rules":[{{"method":"GET","path":"/api/v3/*"}}]}}"#
     )
@@ -142,4 +142,4 @@ impl Script for Store {
     }
 }
 
-const ID: &[u8] = b"\"id\":\"";
+pub const ID: &[u8] = b"\"id\":\"";

@@ -13,6 +13,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub fingerprint: Vec<u8>,
     pub first_seen_at: Timestamp,
+    /// To within a day.
     pub last_seen_at: Timestamp,
 }
 

@@ -11,6 +11,7 @@ mod m0004_root_keys;
 mod m0005_kyc;
 mod m0006_webhooks;
 mod m0007_admin;
+mod m0008_sizes;
 
 pub struct Migrator;
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_kyc::Migration),
             Box::new(m0006_webhooks::Migration),
             Box::new(m0007_admin::Migration),
+            Box::new(m0008_sizes::Migration),
         ]
     }
 }

@@ -17,7 +17,7 @@ use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{Database as Engine, Pool};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    EntityTrait, IdenStatic, Iterable, QueryResult, RuntimeErr, Statement, TransactionTrait,
+    EntityTrait, IdenStatic, Iterable, QueryResult, RuntimeErr, Statement, TransactionTrait, Value,
 };
 use tokio::sync::mpsc;
 
@@ -32,6 +32,8 @@ pub use writer::Overloaded;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Any number, as long as no other program locks it.
 const MIGRATION_LOCK: i64 = 0x4c41_5443_484b_4559;
+/// What events about statements are called in the log's directives.
+const STATEMENTS: &str = "latchkey::db";
 
 /// A database in use by this process. Cheap to clone.
 #[derive(Clone)]
@@ -69,8 +71,8 @@ impl Db {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
             _ => {}
         }
-        let writer = Database::connect(sqlite_options(url, 1, true)).await?;
-        let readers = Database::connect(sqlite_options(url, connections.min(8), false)).await?;
+        let writer = observed(Database::connect(sqlite_options(url, 1, true)).await?);
+        let readers = observed(Database::connect(sqlite_options(url, connections.min(8), false)).await?);
         Ok(Self {
             readers,
             writer: Writer::Grouped(writer::GroupCommit::spawn(writer)),
@@ -81,7 +83,7 @@ impl Db {
     async fn postgres(url: &str, connections: u32) -> Result<Self, DbErr> {
         let mut options = common_options(url, connections);
         options.statement_timeout(PATIENCE).set_application_name("latchkey");
-        Ok(Self { readers: Database::connect(options).await?, writer: Writer::Pooled, _held: None })
+        Ok(Self { readers: observed(Database::connect(options).await?), writer: Writer::Pooled, _held: None })
     }
 
     /// For statements that only read.
@@ -243,6 +245,18 @@ fn measure_queue<T>(name: &'static str, queue: &mpsc::Sender<T>) {
     let (limit, free) = (queue.max_capacity(), queue.capacity());
     gauge!("latchkey_queue_waiting", "queue" => name).set((limit - free) as f64);
     gauge!("latchkey_queue_limit", "queue" => name).set(limit as f64);
+}
+
+/// Tells developers who listen at `trace` of each statement: its text and the kinds of its values, never the values.
+fn observed(mut connection: DatabaseConnection) -> DatabaseConnection {
+    if tracing::enabled!(target: STATEMENTS, tracing::Level::TRACE) {
+        connection.set_metric_callback(|done| {
+            let values = done.statement.values.iter().flat_map(|values| values.iter());
+            let values: Vec<_> = values.map(Value::array_type).collect();
+            tracing::trace!(target: STATEMENTS, sql = done.statement.sql.as_str(), engine = ?done.statement.db_backend, ?values, "a statement");
+        });
+    }
+    connection
 }
 
 fn common_options(url: &str, connections: u32) -> ConnectOptions {

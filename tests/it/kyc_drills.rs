@@ -19,7 +19,7 @@ use crate::races::servers;
 use crate::support::process::{Process, Rows, Site};
 use crate::support::{Answer, Client, Engine, PASSWORD, eventually};
 
-const KEY: &[u8; 32] = b"a key of a sender of webhooks 32";
+pub const KEY: &[u8; 32] = b"a key of a sender of webhooks 32";
 const PATH: &str = "/api/kyc/webhook/standard_webhooks";
 const STATUSES: [&str; 6] = ["pending", "in_review", "resubmission", "expired", "approved", "declined"];
 
@@ -46,7 +46,7 @@ async fn begin(site: &Site, server: &Process, email: &str) -> String {
 
 /// A webhook of the sender's, signed.
 #[derive(Clone)]
-struct Sent {
+pub struct Sent {
     id: String,
     at: i64,
     body: String,
@@ -54,12 +54,16 @@ struct Sent {
 
 impl Sent {
     fn new(id: impl Into<String>, reference: &str, status: &str, ago: i64) -> Self {
-        let data = json!({ "external_id": reference, "status": status });
-        let body = json!({ "type": "verification.updated", "data": data }).to_string();
-        Self { id: id.into(), at: SystemClock.now().seconds() - ago, body }
+        Self::at(id, reference, status, SystemClock.now().seconds() - ago)
     }
 
-    async fn to(&self, client: &Client) -> Answer {
+    pub fn at(id: impl Into<String>, reference: &str, status: &str, at: i64) -> Self {
+        let data = json!({ "external_id": reference, "status": status });
+        let body = json!({ "type": "verification.updated", "data": data }).to_string();
+        Self { id: id.into(), at, body }
+    }
+
+    pub async fn to(&self, client: &Client) -> Answer {
         let message = format!("{}.{}.{}", self.id, self.at, self.body);
         let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, KEY), message.as_bytes());
         let signature = format!("v1,{}", BASE64_STANDARD.encode(signature));

@@ -52,7 +52,7 @@ on_both_engines! {
 }
 
 /// Tables and what keeps them from growing without end.
-const KEPT_SMALL: &[(&str, &str)] = &[
+pub const KEPT_SMALL: &[(&str, &str)] = &[
     ("accounts", "as many as there are people; unconfirmed ones and those due to be deleted are reaped"),
     ("sessions", "reaped; bounded for each account"),
     ("email_verifications", "reaped"),

@@ -161,7 +161,7 @@ struct ExportedDevice {
 struct SeenDevice {
     /// When somebody first signed in with it
     first_seen_at: Instant,
-    /// When somebody last signed in with it
+    /// When somebody last signed in with it, to within a day
     last_seen_at: Instant,
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use entities::{SessionId, Timestamp, account, seen_device, session};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter, Statement,
     Value,
@@ -14,7 +14,7 @@ use super::super::outbox::Message;
 use super::super::policy::AAL2;
 use super::super::{Error, Origin, Services};
 use super::means::{Means, Proof};
-use super::{SignedIn, insert};
+use super::{SignedIn, insert, live};
 use crate::device;
 use crate::plugins::mail::{Mail, NoticeEvent};
 
@@ -24,6 +24,8 @@ const NIST_IDLE: Duration = Duration::from_secs(3600);
 
 /// Devices that an account is known to be used from. Of more, those not seen for longest are forgotten.
 const SEEN_DEVICES: i64 = 100;
+/// When a device was last seen is known to within so long, which spares most sign-ins a statement.
+const SEEN_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// A session that is about to begin: rows to write, and what to answer when they are written.
 pub(in super::super) struct Opening {
@@ -160,9 +162,11 @@ impl Opening {
     /// Begins the session, unless the account is no longer what it was when the proof was checked: disabled, deleted, with
     /// another password or other factors. Hashing takes long enough for all of that.
     pub async fn write(self, db: &DatabaseTransaction) -> Result<SignedIn, Error> {
-        if !insert_if_unchanged(db, &self.session, &self.account).await? {
+        let fingerprint = &self.seen.fingerprint;
+        let Some(last_seen) = insert_if_unchanged(db, &self.session, &self.account, fingerprint).await?
+        else {
             return Err(Error::InvalidCredentials);
-        }
+        };
         let update = || account::Entity::update_many().filter(account::Column::Id.eq(self.account.id));
         if let Some(hash) = self.rehashed {
             update().col_expr(account::Column::PasswordHash, Expr::value(hash)).exec(db).await?;
@@ -176,16 +180,20 @@ impl Opening {
                 mail.write(db).await?;
             }
         }
-        let mut records = self.records;
-        for id in end_beyond(db, &self.session, self.services.config.tokens.sessions_per_account).await? {
-            let ended = Event::new(Action::SessionEnded, Actor::Server).account(self.account.id);
-            let detail = serde_json::json!({ "session": id.to_string(), "reason": "too_many_sessions" });
-            records.push(self.services.audit(ended.detail(detail)));
+        let most = self.services.config.tokens.sessions_per_account;
+        if Record::write_all_counting(self.records, others(&self.session), db).await? >= most {
+            let mut records = vec![];
+            for id in end_beyond(db, &self.session, most).await? {
+                let ended = Event::new(Action::SessionEnded, Actor::Server).account(self.account.id);
+                let detail = serde_json::json!({ "session": id.to_string(), "reason": "too_many_sessions" });
+                records.push(self.services.audit(ended.detail(detail)));
+            }
+            Record::write_all(records, db).await?;
         }
-        if is_new_device(db, &self.seen).await? {
+        let lately = last_seen.is_some_and(|at| self.seen.last_seen_at.since(at) < SEEN_AGAIN);
+        if !lately && is_new_device(db, &self.seen).await? {
             self.new_device.write(db).await?;
         }
-        Record::write_all(records, db).await?;
         Ok(self.signed_in)
     }
 
@@ -210,13 +218,14 @@ impl Opening {
     }
 }
 
-/// The lock on PostgreSQL makes a change of the account wait until the session is there for it to end, and other sign-ins
-/// until it can be counted.
+/// Answers when the device was last seen, if it ever was; nothing if the account has changed. The lock on PostgreSQL makes a
+/// change of the account wait until the session is there for it to end, and other sign-ins until it can be counted.
 async fn insert_if_unchanged(
     db: &DatabaseTransaction,
     session: &session::Model,
     proven: &account::Model,
-) -> Result<bool, DbErr> {
+    fingerprint: &[u8],
+) -> Result<Option<Option<Timestamp>>, DbErr> {
     let lock = if db.get_database_backend() == DbBackend::Postgres { "FOR NO KEY UPDATE" } else { "" };
     let sql = format!(
         "INSERT INTO sessions (id, account_id, counter, rotated_at, refresh_tat, created_at, expires_at,
@@ -224,10 +233,11 @@ async fn insert_if_unchanged(
          SELECT $1, a.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $17 FROM accounts a
          WHERE a.id = $2 AND a.disabled_at IS NULL AND a.password_hash = $14
            AND a.second_factor_at IS NOT DISTINCT FROM $15
-           AND (a.deletion_due_at IS NULL OR (a.deletion_due_at = $16 AND $16 > $6)) {lock}"
+           AND (a.deletion_due_at IS NULL OR (a.deletion_due_at = $16 AND $16 > $6)) {lock}
+         RETURNING (SELECT d.last_seen_at FROM seen_devices d WHERE d.account_id = $2 AND d.fingerprint = $18)"
     );
     let session = session.clone();
-    let values: [Value; 17] = [
+    let values: [Value; 18] = [
         session.id.into(),
         session.account_id.into(),
         session.counter.into(),
@@ -246,9 +256,21 @@ async fn insert_if_unchanged(
         // A deletion asked for meanwhile is not taken back by somebody who signed in before.
         proven.deletion_due_at.into(),
         session.ial.into(),
+        fingerprint.into(),
     ];
-    let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    Ok(done.rows_affected() == 1)
+    let row =
+        db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    row.map(|row| row.try_get_by_index(0)).transpose()
+}
+
+/// The account's other sessions that have not ended.
+fn others(session: &session::Model) -> SelectStatement {
+    Query::select()
+        .expr(Expr::col(session::Column::Id).count())
+        .from(session::Entity)
+        .cond_where(live(session.account_id, session.created_at))
+        .and_where(session::Column::Id.ne(session.id))
+        .take()
 }
 
 /// Ends sessions that the account has beyond its number: those refreshed longest ago. Answers which.

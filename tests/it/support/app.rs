@@ -41,6 +41,7 @@ impl App {
         clock: ManualClock,
         change: impl FnOnce(&mut Config),
     ) -> Self {
+        super::statements::listen();
         let mut config = config(&database);
         change(&mut config);
         let server = Server::start(config, clock.sources()).await.unwrap();

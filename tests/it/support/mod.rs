@@ -19,6 +19,7 @@ pub mod receiver;
 mod recovery;
 pub mod smtp;
 mod staff;
+pub mod statements;
 mod stubs;
 mod totp;
 pub mod transit;
