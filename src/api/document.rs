@@ -19,7 +19,8 @@ pub fn generate() -> Value {
     // The corrections of 3.0.3 say what `nullable` means.
     document["openapi"] = "3.0.3".into();
     spell_as_published(&mut document);
-    type_nullables(&mut document);
+    list_null_as_choice(&mut document);
+    drop_echoes(&mut document);
     describe_answers(&mut document);
     allow_anonymous(&mut document);
     show_examples(&mut document);
@@ -94,24 +95,45 @@ fn show_examples(document: &mut Value) {
 /// The document in YAML, as it is committed.
 #[must_use]
 pub fn generate_yaml() -> String {
-    serde_norway::to_string(&generate()).expect("JSON can be written as YAML")
+    let yaml = serde_norway::to_string(&generate()).expect("JSON can be written as YAML");
+    // Readers of YAML 1.1, which some generators have, take these words for truth values unless they are quoted.
+    let truth = regex::Regex::new("(?m)^( *(?:- |[a-z_]+: ))(y|yes|n|no|on|off)$").expect("a valid pattern");
+    truth.replace_all(&yaml, "${1}'${2}'").into_owned()
 }
 
-/// `nullable` counts only beside a type (OpenAPI 3.0.3), which a reference can't have, and null is one of the values of an
-/// `enum` only if it is listed.
-fn type_nullables(document: &mut Value) {
+/// Null is one of the values of an `enum` only if it is listed (OpenAPI 3.0.3).
+fn list_null_as_choice(document: &mut Value) {
     let schemas =
         document["components"]["schemas"].as_object_mut().into_iter().flat_map(|all| all.values_mut());
     let members = schemas.filter_map(|schema| schema.get_mut("properties")?.as_object_mut());
     for member in members.flat_map(|all| all.values_mut()).filter_map(Value::as_object_mut) {
-        if member.contains_key("nullable") && member.contains_key("allOf") {
-            member.insert("type".into(), "object".into());
-        }
         if member.contains_key("nullable")
             && let Some(Value::Array(choices)) = member.get_mut("enum")
         {
             choices.push(Value::Null);
         }
+    }
+}
+
+/// What is said of a reference stands beside its `allOf`. The library says it within once more, as a schema without a type,
+/// and there generators stop.
+fn drop_echoes(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(drop_echoes),
+        Value::Object(members) => {
+            if members.contains_key("allOf") {
+                let beside = members.clone();
+                let said = |part: &Value| {
+                    part.as_object()
+                        .is_some_and(|part| part.iter().all(|(name, text)| beside.get(name) == Some(text)))
+                };
+                if let Some(Value::Array(parts)) = members.get_mut("allOf") {
+                    parts.retain(|part| !said(part));
+                }
+            }
+            members.values_mut().for_each(drop_echoes);
+        }
+        _ => {}
     }
 }
 

@@ -31,8 +31,9 @@ impl Type for Location {
     }
 
     fn schema_ref() -> MetaSchemaRef {
-        let any_of = vec![String::schema_ref(), MetaSchemaRef::Inline(Box::new(MetaSchema::new("integer")))];
-        MetaSchemaRef::Inline(Box::new(MetaSchema { any_of, ..MetaSchema::ANY }))
+        // Of `anyOf` the Rust generator makes a type that holds nothing.
+        let one_of = vec![String::schema_ref(), MetaSchemaRef::Inline(Box::new(MetaSchema::new("integer")))];
+        MetaSchemaRef::Inline(Box::new(MetaSchema { one_of, ..MetaSchema::ANY }))
     }
 
     fn as_raw_value(&self) -> Option<&Self> {
