@@ -224,8 +224,11 @@ async fn measure(args: &ScaleArgs, program: &Path, folder: &Path) -> Result<Stri
             side.server.stop()?;
         }
         if let Some(cluster) = args.postgres.as_ref().filter(|_| *engine != "SQLite") {
-            for database in DATABASES {
-                connect(cluster).await?.batch_execute(&format!("DROP DATABASE {database}")).await?;
+            for name in ["-small", ""] {
+                connect(cluster)
+                    .await?
+                    .batch_execute(&format!("DROP DATABASE {}", database_name(name)))
+                    .await?;
             }
         }
     }
@@ -243,20 +246,21 @@ async fn measure(args: &ScaleArgs, program: &Path, folder: &Path) -> Result<Stri
     Ok(format!("{intro}\n\n{}", report::aligned(&TITLES, &lines)))
 }
 
-/// On PostgreSQL, the small one and the large one.
-const DATABASES: [&str; 2] = ["latchkey_scale_small", "latchkey_scale"];
+/// On PostgreSQL, where another run may be under way.
+fn database_name(name: &str) -> String {
+    format!("latchkey_scale_{}{}", std::process::id(), name.replace('-', "_"))
+}
 
 async fn place(args: &ScaleArgs, engine: &str, name: &str, program: &Path, folder: &Path) -> Result<Place> {
     let data = folder.join(format!("{}{name}", if engine == "SQLite" { "sqlite" } else { "postgres" }));
     fs::create_dir_all(&data)?;
     let database = match &args.postgres {
         Some(cluster) if engine != "SQLite" => {
-            let database = DATABASES[usize::from(name.is_empty())];
+            let database = database_name(name);
             let admin = connect(cluster).await?;
-            admin.batch_execute(&format!("DROP DATABASE IF EXISTS {database}")).await?;
             admin.batch_execute(&format!("CREATE DATABASE {database}")).await?;
             let mut url = Url::parse(cluster)?;
-            url.set_path(database);
+            url.set_path(&database);
             url.into()
         }
         _ => format!("sqlite://{}", data.join("latchkey.db").display()),

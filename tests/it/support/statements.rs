@@ -31,8 +31,11 @@ thread_local! {
     static WATCHED: RefCell<Option<Vec<Sent>>> = const { RefCell::new(None) };
 }
 
+/// A file, and what it has already.
+type Suite = (File, HashSet<Sent>);
+
 /// The file that keeps each statement of the whole run once, for `plans::of_the_suite`.
-static SUITE: LazyLock<Option<Mutex<(File, HashSet<Sent>)>>> = LazyLock::new(|| {
+static SUITE: LazyLock<Option<Mutex<Suite>>> = LazyLock::new(|| {
     let path = std::env::var("LATCHKEY_TEST_STATEMENTS").ok()?;
     let file = File::options().create(true).append(true).open(path).unwrap();
     Some(Mutex::new((file, HashSet::new())))
