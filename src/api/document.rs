@@ -137,6 +137,19 @@ fn allow_anonymous(document: &mut Value) {
     }
 }
 
+/// Path templates by operation id.
+#[must_use]
+pub fn routes() -> std::collections::HashMap<String, String> {
+    let document = generate();
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let operations = paths.flat_map(|(path, methods)| {
+        let ids =
+            methods.as_object().into_iter().flatten().filter_map(|(_, one)| one["operationId"].as_str());
+        ids.map(|id| (id.to_owned(), path.clone()))
+    });
+    operations.collect()
+}
+
 fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut())

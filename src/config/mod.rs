@@ -59,6 +59,7 @@ pub struct Config {
     /// Address of the Prometheus endpoint, such as `127.0.0.1:9090`. Default off.
     pub metrics_listen: Option<String>,
     pub log: Log,
+    pub traces: Traces,
     pub hashing: Hashing,
     pub passwords: Passwords,
     pub tokens: Tokens,
@@ -87,6 +88,16 @@ pub struct Log {
 pub enum LogFormat {
     Human,
     Json,
+}
+
+/// A span for each request, for a collector that speaks OTLP.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traces {
+    /// Where spans go, as protobuf over HTTP, such as `http://127.0.0.1:4318/v1/traces`. Default off.
+    pub otlp_url: Option<Url>,
+    /// The share of requests that are traced, 0 to 1. Default 1.
+    pub ratio: f64,
 }
 
 /// Argon2id (RFC 9106). Values below the floor refuse to start.
@@ -400,6 +411,7 @@ impl Default for Config {
             previous_root_keys: vec![],
             metrics_listen: None,
             log: Log::default(),
+            traces: Traces::default(),
             hashing: Hashing::default(),
             passwords: Passwords::default(),
             tokens: Tokens::default(),
@@ -451,6 +463,12 @@ impl Default for Tokens {
             algorithm: SigningAlgorithm::EdDSA,
             publish_ahead_seconds: 600,
         }
+    }
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self { otlp_url: None, ratio: 1.0 }
     }
 }
 

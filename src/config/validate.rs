@@ -80,6 +80,15 @@ impl Config {
             "log.level: expected error, warn, info, debug, trace or directives such as latchkey=debug",
         );
 
+        if let Some(url) = &self.traces.otlp_url {
+            let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+            demand(
+                matches!(url.scheme(), "http" | "https") && url.has_host() && plain,
+                "traces.otlp_url: expected an http or https URL without credentials",
+            );
+        }
+        demand((0.0..=1.0).contains(&self.traces.ratio), "traces.ratio: expected 0 to 1");
+
         demand(self.hashing.memory_kib >= 19_456, "hashing.memory_kib: below the floor of 19456 (19 MiB)");
         demand(self.hashing.memory_kib <= 4_194_304, "hashing.memory_kib: above 4194304 (4 GiB)");
         demand(self.hashing.iterations >= 2, "hashing.iterations: below the floor of 2");

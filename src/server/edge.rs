@@ -4,10 +4,12 @@
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, UNIX_EPOCH};
 
+use entities::Timestamp;
 use futures_util::FutureExt;
 use ipnet::IpNet;
+use opentelemetry::trace::SpanContext;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, Request, Response, Result};
 use poem_openapi::OperationId;
@@ -20,6 +22,7 @@ use crate::api::payload::{BodyLimits, Rejection};
 use crate::api::problem::{Code, Fault, Problem};
 use crate::locale::Locale;
 use crate::services::{Error, Origin, Services};
+use crate::telemetry::traces::{Exchange, Traces};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -36,10 +39,11 @@ pub struct Edge<E> {
     cors: Cors,
     https: bool,
     metrics: bool,
+    traces: Option<Traces>,
 }
 
 impl<E: Endpoint> Edge<E> {
-    pub fn new(inner: E, services: &Arc<Services>, demands: Demands) -> Self {
+    pub fn new(inner: E, services: &Arc<Services>, demands: Demands, traces: Option<Traces>) -> Self {
         let config = &services.config;
         Self {
             inner,
@@ -53,6 +57,7 @@ impl<E: Endpoint> Edge<E> {
             cors: Cors::new(&config.cors_origins),
             https: config.public_url().starts_with("https://"),
             metrics: config.metrics_listen.is_some(),
+            traces,
         }
     }
 }
@@ -67,6 +72,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let method = request.method().clone();
         // The path only: a query may hold a token.
         let path = request.uri().path().to_owned();
+        let caller = self.traces.as_ref().and_then(|traces| traces.caller(request.headers()));
         let cors = self.cors.answer(&request);
         let mut response = match cors.preflight() {
             Some(response) => response,
@@ -98,7 +104,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         }
         cors.decorate(response.headers_mut());
         self.decorate(response.headers_mut(), &request_id);
-        self.record(&method, &path, &response, &request_id, started);
+        self.record(&method, &path, &response, &request_id, started, caller);
         Ok(response)
     }
 }
@@ -178,9 +184,18 @@ impl<E> Edge<E> {
         }
     }
 
-    fn record(&self, method: &Method, path: &str, response: &Response, request_id: &str, started: Instant) {
+    fn record(
+        &self,
+        method: &Method,
+        path: &str,
+        response: &Response,
+        request_id: &str,
+        started: Instant,
+        caller: Option<SpanContext>,
+    ) {
         let status = response.status().as_u16();
-        let operation = response.data::<OperationId>().map_or("none", |id| id.0);
+        let id = response.data::<OperationId>().map(|id| id.0);
+        let operation = id.unwrap_or("none");
         let error = response.data::<Code>().map(|code| code.name());
         let elapsed = started.elapsed();
         if self.metrics {
@@ -191,6 +206,20 @@ impl<E> Edge<E> {
             metrics::histogram!("latchkey_http_request_seconds", &labels).record(elapsed.as_secs_f64());
         }
         tracing::info!(%method, path, operation, status, error, micros = elapsed.as_micros() as u64, request_id, "request");
+        if let Some(traces) = &self.traces {
+            let ended = UNIX_EPOCH + self.services.sources.now().since(Timestamp(0));
+            let status = response.status();
+            traces.record(Exchange {
+                method,
+                operation: id,
+                status,
+                error,
+                request_id,
+                caller,
+                ended,
+                elapsed,
+            });
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use poem::endpoint::BoxEndpoint;
 use poem::http::Uri;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::demands::Demands;
@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::db::Db;
 use crate::plugins::mail::{self, Transport};
 use crate::services::Services;
+use crate::telemetry::traces::Traces;
 use crate::{api, files};
 
 pub use listener::ShutdownReport;
@@ -33,6 +34,8 @@ pub struct Server {
     listener: TcpListener,
     transport: Arc<dyn Transport>,
     app: BoxEndpoint<'static>,
+    /// Sends spans until the application is gone.
+    spans: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -54,8 +57,9 @@ impl Server {
         let db = Db::connect(&config).await.map_err(|error| format!("database_url: {error}"))?;
         db.migrate().await.map_err(|error| schema_error(&error))?;
         let services = Arc::new(Services::start(Arc::clone(&config), db, sources).await?);
-        let app = routes(&services, demands).boxed();
-        Ok(Self { services, address, listener, transport, app })
+        let (traces, spans) = Traces::start(&services.config.traces)?.unzip();
+        let app = routes(&services, demands, traces).boxed();
+        Ok(Self { services, address, listener, transport, app, spans })
     }
 
     /// Where mail goes, in words, without credentials.
@@ -82,6 +86,11 @@ impl Server {
         if tokio::time::timeout(bound, background.join_all()).await.is_err() {
             tracing::warn!("background work was cut short; what it had claimed will be done again");
         }
+        if let Some(spans) = self.spans
+            && tokio::time::timeout(bound, spans).await.is_err()
+        {
+            tracing::warn!("the last traces were not sent");
+        }
         services.db.clone().close().await;
         report
     }
@@ -96,7 +105,11 @@ pub fn schema_error(error: &sea_orm::DbErr) -> String {
     format!("database_url: the schema can't be brought up to date: {text}")
 }
 
-fn routes(services: &Arc<Services>, demands: Demands) -> edge::Edge<impl Endpoint + use<>> {
+fn routes(
+    services: &Arc<Services>,
+    demands: Demands,
+    traces: Option<Traces>,
+) -> edge::Edge<impl Endpoint + use<>> {
     // Nested at the root, they are asked for "/" too, before the routes beside them.
     let operations = api::service().into_endpoint().around(|operations, mut request| async move {
         if let Some(plain) = without_slash(request.uri()) {
@@ -108,7 +121,7 @@ fn routes(services: &Arc<Services>, demands: Demands) -> edge::Edge<impl Endpoin
         }
     });
     let routes = docs::add(api::pages::add(Route::new())).nest("/", operations);
-    edge::Edge::new(routes, services, demands)
+    edge::Edge::new(routes, services, demands, traces)
 }
 
 /// Of a path that is published with a slash at its end, the spelling that the routes have.

@@ -86,6 +86,7 @@ metrics! {
     "latchkey_kyc_dead_total" Counter ["provider"] "Webhooks given up.";
     "latchkey_breach_checks_total" Counter ["outcome"] "Questions to the service that knows breached passwords; all outcomes but `listed` and `not_listed` let the password pass.";
     "latchkey_transit_requests_total" Counter ["outcome"] "Requests to Transit: `answered`, `refused` or `unanswered`.";
+    "latchkey_trace_spans_total" Counter ["outcome"] "Spans `sent`, `failed` because the collector did not take them, or `dropped` because too many waited.";
     "process_cpu_seconds_total" Counter [""] "CPU time used.";
     "process_resident_memory_bytes" Gauge [""] "Memory in use.";
     "process_virtual_memory_bytes" Gauge [""] "Address space in use.";

@@ -1,6 +1,7 @@
 //! Logs and metrics. No secret, no query string and no mail address goes into either.
 
 pub mod counts;
+pub mod traces;
 
 use std::io::IsTerminal;
 

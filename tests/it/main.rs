@@ -54,5 +54,6 @@ mod shutdown;
 mod signing_keys;
 mod step_up;
 mod tampering;
+mod traces;
 mod webhooks;
 mod well_known;

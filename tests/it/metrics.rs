@@ -99,6 +99,7 @@ on_both_engines! {
             .with("HASHING__THREADS", "1")
             .with("HASHING__QUEUE", "1")
             .with("KYC__DEMO", "true")
+            .with("TRACES__OTLP_URL", "http://127.0.0.1:1/")
             .with("PASSWORDS__BREACH_URL", "http://127.0.0.1:1/range")
             .with("WEBHOOKS__ENDPOINTS__CRM__URL", &receiver.url())
             .with("WEBHOOKS__ENDPOINTS__CRM__SECRETS", "whsec_YmVmb3JlIHRoZSBoYXJ2ZXN0IGNhbmFyeSAxMjM0NTY=")
@@ -160,6 +161,10 @@ on_both_engines! {
         rows.execute("UPDATE webhook_deliveries SET due_at = 0 WHERE state = 'pending'").await;
         eventually("a delivery", async || (metric("latchkey_webhooks_sent_total{endpoint=\"crm\"}").await > 0.0).then_some(())).await;
 
+        eventually("spans that nobody takes", async || {
+            (metric("latchkey_trace_spans_total{outcome=\"failed\"}").await > 0.0).then_some(())
+        })
+        .await;
         let pool = match engine { Engine::Sqlite => "read", Engine::Postgres => "shared" };
         let limit = metric(&format!("latchkey_db_connections_limit{{pool=\"{pool}\"}}")).await;
         assert_eq!(limit, match engine { Engine::Sqlite => 8.0, Engine::Postgres => 12.0 });
