@@ -44,6 +44,7 @@ const COUNTS: &[(&str, usize)] = &[
 /// Parts of the statements that the server sends by itself, whenever it comes to it.
 const BY_ITSELF: &[&str] = &[
     "LIMIT 500",
+    "clock_timestamp()",
     "FROM \"server_keys\"",
     "UPDATE outbox_messages",
     "UPDATE \"outbox_messages\"",

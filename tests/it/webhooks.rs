@@ -267,6 +267,9 @@ on_both_engines! {
         // Another node knows of it, too.
         let sibling = app.sibling(|config| send_to(config, &[("gone", &gone), ("other", &other)])).await;
         happen(&sibling, 3).await;
+        // What is under way would be sent again once its claim has run out.
+        let sent = |row: &webhook_delivery::Model| row.endpoint == "other" && row.state == State::Sent;
+        eventually("the others", async || (rows(&app).await.iter().filter(|row| sent(row)).count() == 4).then_some(())).await;
         app.clock.advance(DAY - Duration::from_secs(60));
         happen(&app, 1).await;
         other.expect(5).await;
