@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::support::process::{Connection, Process, Session, Site, credentials};
-use crate::support::{Answer, Engine, PASSWORD, PATIENCE};
+use crate::support::{Answer, Engine, PASSWORD, PATIENCE, counted};
 
 const CLIENTS: u64 = 6;
 
@@ -173,12 +173,13 @@ on_both_engines! {
         let (kills, seed) = (number("LATCHKEY_TEST_KILLS", 8), number("LATCHKEY_TEST_SEED", 20_261_124));
         let mut dice = Dice(seed);
         let mut server = site.start().await;
-        let mut people = vec![];
+        let (mut people, mut writes) = (vec![], 0);
         for number in 0..CLIENTS {
             people.push(Person::arrive(number, seed, &site, &server).await);
         }
         for _ in 0..kills {
             let left = u32::try_from(dice.roll(60) + 1).unwrap();
+            writes += left;
             let countdown = Arc::new(Countdown { left: AtomicU32::new(left), over: Notify::new() });
             let mut lives = JoinSet::new();
             for person in people.drain(..) {
@@ -205,6 +206,7 @@ on_both_engines! {
             assert_eq!(mails.len(), 1, "{email}");
             assert_eq!(mails[0].template, "verify_email");
         }
+        counted("kill -9 under load", site.database.engine, &format!("{kills} kills, {writes} acknowledged writes before them, none lost"));
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::api_keys::store;
 use crate::support::line::Line;
 use crate::support::process::{Process, Session, Site, credentials};
-use crate::support::{Engine, PASSWORD, eventually};
+use crate::support::{Engine, PASSWORD, counted, eventually};
 
 const ADA: &str = "ada@example.com";
 
@@ -50,6 +50,11 @@ async fn a_database_that_stops_answering_costs_the_time_it_takes() {
     assert!(!done.is_empty());
     let name = ada.get("/auth/profile").await.assert_status(200).json()["full_name"].clone();
     assert!(done.iter().any(|answer| answer.json()["full_name"] == name), "{name}");
+    counted(
+        "a database that stops answering",
+        Engine::Postgres,
+        "503 with Retry-After, or the right answer once it is back",
+    );
 }
 
 /// Starts a server whose data is on a disk of three megabytes; answers where that is, as seen from here.
@@ -129,6 +134,9 @@ async fn a_full_disk_refuses_writes_and_loses_none() {
     }
     let copy = format!("sqlite://{}/latchkey.db", copy.path().display());
     assert_eq!(site.rows_of(&copy).await.column::<String>("PRAGMA integrity_check").await, ["ok"]);
+    let words =
+        format!("{} writes until it was full, all there afterwards; writes 503, reads served", stored.len());
+    counted("a full disk", Engine::Sqlite, &words);
 }
 
 /// The clock of a server process, to be set while it runs.
@@ -194,6 +202,7 @@ on_both_engines! {
         watch.set("+0");
         server.profile(&future.access).await.assert_error(401, "invalid_token");
         assert_eq!(server.anonymous().get("/readyz").await.status, 200);
+        counted("a clock that jumps by −1 h, +5 min and +1 year", site.database.engine, "all that was written is there at each time");
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use crate::kyc::VERIFICATIONS;
 use crate::races::servers;
 use crate::support::process::{Process, Rows, Site};
-use crate::support::{Answer, Client, Engine, PASSWORD, eventually};
+use crate::support::{Answer, Client, Engine, PASSWORD, counted, eventually};
 
 pub const KEY: &[u8; 32] = b"a key of a sender of webhooks 32";
 const PATH: &str = "/api/kyc/webhook/standard_webhooks";
@@ -179,6 +179,8 @@ on_both_engines! {
         assert_eq!(rows.count("kyc_events WHERE state <> 'done'").await, 0);
         assert_eq!(rows.count("kyc_changes").await, events);
         assert_eq!(rows.count("audit_events WHERE action = 'verification.changed'").await, events);
+        let words = format!("{rounds} kills, {} webhooks acknowledged, {events} worked on, each once", taken.len());
+        counted("kill -9 between taking a webhook in and working on it", engine, &words);
         drop(server);
     }
 
@@ -238,6 +240,8 @@ on_both_engines! {
         }
         let health: Value = client.get("/api/kyc/health").await.json();
         assert_eq!((&health["backlog"], &health["waiting_since"]), (&json!(0), &Value::Null));
+        let words = format!("{count} webhooks for {people} people while nothing was worked on; then all, in order");
+        counted("a backlog of webhooks", engine, &words);
     }
 
     async fn what_was_given_up_is_worked_on_again_by_command(engine: Engine) {

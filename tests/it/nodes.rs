@@ -1,8 +1,8 @@
 //! Several nodes on one PostgreSQL, behind a balancer and PgBouncer: a new release comes to one after the other under load,
 //! and nobody is refused but for what a client tries again by itself.
 //!
-//! `LATCHKEY_TEST_OLD_BINARY` names the release that is replaced, this one by default, and `LATCHKEY_TEST_ROLL_SECONDS`
-//! how long load runs between two steps.
+//! `LATCHKEY_TEST_OLD_BINARY` names the release that is replaced, this one by default (`LATCHKEY_TEST_OLD_NAME` is what
+//! to call it), and `LATCHKEY_TEST_ROLL_SECONDS` how long load runs between two steps.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::kyc::VERIFICATIONS;
 use crate::support::balancer::Balancer;
 use crate::support::pgbouncer::PgBouncer;
 use crate::support::process::{Connection, Process, Session, Site, credentials};
-use crate::support::{Answer, Client, Engine, PASSWORD, eventually};
+use crate::support::{Answer, Client, Engine, PASSWORD, counted, eventually};
 
 const PEOPLE: usize = 6;
 /// How often a client tries again, as libraries do by default.
@@ -229,7 +229,9 @@ async fn a_release_comes_to_one_node_after_the_other_under_load() {
         }
     }
     let (answers, retries) = (tally.answers.load(Ordering::Relaxed), tally.retries.load(Ordering::Relaxed));
-    println!("{answers} answers, {retries} tried again");
+    let old = std::env::var("LATCHKEY_TEST_OLD_NAME").unwrap_or_else(|_| "itself".into());
+    let words = format!("three nodes, from {old}: {answers} answers, {retries} tried again, none refused");
+    counted("a release, node by node, behind PgBouncer", Engine::Postgres, &words);
     // An idle connection that a stopping server ends, once for each person and node, and no more.
     assert!(retries <= 2 * 3 * PEOPLE as u64, "{retries} of {answers} had to be tried again");
     for node in &fresh {

@@ -45,6 +45,11 @@ pub const PUBLIC_URL: &str = "http://id.example.com";
 /// The longest that anything is waited for.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// Says what a drill has counted, for `scripts/drill`.
+pub fn counted(drill: &str, engine: Engine, words: &str) {
+    println!("counted: {drill} | {engine:?} | {words}");
+}
+
 /// Asks until there is an answer; fails when there is none for [`PATIENCE`].
 pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
