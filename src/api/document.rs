@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 pub const YAML: &str = include_str!("../../openapi.yaml");
 
 pub(super) const DESCRIPTION: &str = "\
-Accounts, sessions and confirmed addresses for an application.
+Accounts, stored credentials of third parties and identity checks for an application.
 
 Errors are problem documents (RFC 9457) with a stable `error` code; mistakes in a request are listed all at once in a 422. \
 Send access tokens as `Authorization: Bearer …`; by default they live 15 minutes, and are renewed with the refresh token.";

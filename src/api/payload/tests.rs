@@ -250,7 +250,7 @@ fn the_document_says_what_is_enforced() {
     let violation = &schemas["ValidationError"];
     assert_eq!(violation["required"], json!(["loc", "msg", "type", "input"]));
     assert_eq!(
-        violation["properties"]["loc"]["items"]["anyOf"],
+        violation["properties"]["loc"]["items"]["oneOf"],
         json!([{"type": "string"}, {"type": "integer"}])
     );
 }
