@@ -461,6 +461,37 @@ on_both_engines! {
         ada.patch(path, &json!({ "name": "Other" })).await.assert_status(200);
     }
 
+    async fn a_service_that_is_down_delays_no_signature_but_the_first(engine: Engine) {
+        let providers = Providers::start().await;
+        let app = app(engine, &providers).await;
+        let ada = app.user(ADA).await;
+        let mut body = providers.credential("binance", "hmac");
+        body["sign_rules"] = json!([{ "method": "GET", "path": "/api/v3/*" }]);
+        body["test"] = json!(false);
+        let stored = ada.post(API_KEYS, &body).await.assert_status(200).json();
+        let sign = format!("{API_KEYS}{}/sign", stored["data"]["id"].as_str().unwrap());
+        let request = json!({ "method": "GET", "path": "/api/v3/account" });
+        let asked = async || {
+            let calls = providers.calls("binance").await;
+            calls.iter().filter(|call| call.to_string().contains("/api/v3/time")).count()
+        };
+        providers.scenario("binance", json!({ "scenario": "status", "status": 503, "on": "public" })).await;
+        for answer in futures_util::future::join_all((0..20).map(|_| ada.post(&sign, &request))).await {
+            answer.assert_status(200);
+        }
+        assert_eq!(asked().await, 1, "one asks for all, and once");
+        app.clock.advance_seconds(61);
+        ada.post(&sign, &request).await.assert_status(200);
+        assert_eq!(asked().await, 2);
+        // Once it answers, that is known for long.
+        providers.reset().await;
+        app.clock.advance_seconds(61);
+        ada.post(&sign, &request).await.assert_status(200);
+        app.clock.advance_seconds(599);
+        ada.post(&sign, &request).await.assert_status(200);
+        assert_eq!(asked().await, 1, "counted anew");
+    }
+
     async fn no_signed_request_holds_the_secret(engine: Engine) {
         let providers = Providers::start().await;
         let app = app(engine, &providers).await;

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use entities::Timestamp;
 use reqwest::Client;
+use serde_json::Value;
 use url::Url;
 
 use super::{About, Clock, Connector, Credential, Outcome, Report};
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_ANSWER: usize = 256 * 1024;
 /// How long the difference between two clocks is taken to stay the same.
 const OFFSET_KEPT: Duration = Duration::from_secs(600);
+/// How long a service that did not tell its time is not asked again.
+const SILENCE_KEPT: Duration = Duration::from_secs(60);
 /// Nonces that one test may use, so that the next test begins beyond them.
 pub const NONCES: u64 = 16;
 
@@ -188,36 +191,70 @@ impl Link<'_> {
     async fn look_at_the_clock(&self, about: &About, anew: bool) -> bool {
         let Some(Clock { path, read }) = about.clock else { return false };
         let host = self.host();
-        if !anew && self.clocks.is_fresh(&host, self.sources.now()) {
+        let asked = self.sources.now();
+        if !anew && self.clocks.is_known(&host, asked) {
             return false;
         }
+        // One asks for all that wait.
+        let turn = self.clocks.turn(&host);
+        let _turn = turn.lock().await;
+        if !anew && self.clocks.is_known(&host, self.sources.now()) {
+            return false;
+        }
+        let offset = self.ask_for_the_offset(path, read).await;
+        self.clocks.set(host, offset, self.sources.now());
+        offset.is_some()
+    }
+
+    async fn ask_for_the_offset(&self, path: &str, read: fn(&Value) -> Option<i64>) -> Option<i64> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let sent = self.sources.now();
-        let Ok(answer) = self.send(Request::get(path).query(query)).await else { return false };
+        let answer = self.send(Request::get(path).query(query)).await.ok()?;
         let received = self.sources.now();
-        let Some(theirs) = read(&answer.json()) else { return false };
+        let theirs = read(&answer.json())?;
         // When they read their clock, about half of the time had passed.
         let half = i64::try_from(received.since(sent).as_millis() / 2).unwrap_or(0);
-        self.clocks.set(host, theirs.saturating_add(half).saturating_sub(received.0), received);
-        true
+        Some(theirs.saturating_add(half).saturating_sub(received.0))
     }
 }
 
 /// By how many milliseconds the clocks of services are ahead of ours, by host. Bounded by the number of connectors.
 #[derive(Default)]
-pub struct Clocks(Mutex<HashMap<String, (i64, Timestamp)>>);
+pub struct Clocks {
+    known: Mutex<HashMap<String, Known>>,
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    offset: Option<i64>,
+    until: Timestamp,
+    since: Timestamp,
+}
 
 impl Clocks {
     fn offset(&self, host: &str) -> Option<i64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(host).map(|(offset, _)| *offset)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(host)?.offset
     }
 
-    fn is_fresh(&self, host: &str, now: Timestamp) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
-        known.is_some_and(|(_, learnt)| now.since(learnt) < OFFSET_KEPT && now >= learnt)
+    /// Whether the service need not be asked, even though it may not have answered.
+    fn is_known(&self, host: &str, now: Timestamp) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
+        known.is_some_and(|known| now < known.until && now >= known.since)
     }
 
-    fn set(&self, host: String, offset: i64, now: Timestamp) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(host, (offset, now));
+    /// Whose turn it is to ask.
+    fn turn(&self, host: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(host.to_owned()).or_default())
+    }
+
+    /// Keeps what was learnt. Where nothing was, what was known before goes on to count, and the service is left alone for
+    /// a while: one that is down must not cost each request a wait.
+    fn set(&self, host: String, offset: Option<i64>, now: Timestamp) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.get(&host).and_then(|known| known.offset);
+        let kept = if offset.is_some() { OFFSET_KEPT } else { SILENCE_KEPT };
+        known.insert(host, Known { offset: offset.or(before), until: now + kept, since: now });
     }
 }
