@@ -53,7 +53,7 @@ impl Network {
         Ok(Self {
             named: build(client()?)?,
             // A proxy would resolve names by itself, beyond the guard.
-            guarded: build(client()?.no_proxy().dns_resolver(std::sync::Arc::new(guard.clone())))?,
+            guarded: build(client()?.no_proxy().dns_resolver(Arc::new(guard.clone())))?,
             guard,
             base_urls,
             clocks: Clocks::default(),
