@@ -161,7 +161,10 @@ pub async fn vault(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
                     references: Rc::clone(&references[index]),
                     turn: Rc::clone(&delivered[index]),
                 };
-                return closed_loop(address, &mut scripts(CONNECTIONS, deliver), plan.window, meter).await;
+                let mut deliver = scripts(CONNECTIONS, deliver);
+                let sample = closed_loop(address, &mut deliver, plan.window, meter).await?;
+                limits[index].worked_off().await?;
+                return Ok(sample);
             }
             let questions = holders[index].iter().map(|holder| holder.questions(operation));
             let mut asks: Vec<Ask> =
