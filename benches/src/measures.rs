@@ -184,6 +184,9 @@ pub async fn vault(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
             ));
         }
     }
+    for limit in &limits {
+        limit.clear().await?;
+    }
     Ok(rows)
 }
 
