@@ -103,6 +103,8 @@ fn is_plain(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     path.starts_with('/')
         && path.bytes().all(allowed)
+        // `%%32e` is `%2e` to whoever decodes once, and a dot to whoever does it twice.
+        && path.split('%').skip(1).all(|coded| coded.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
         && !path.contains("//")
         && !path.split('/').any(|segment| matches!(segment, "." | ".."))
         // Dots, slashes and percent signs in disguise.
@@ -156,6 +158,10 @@ mod tests {
             "/a%2Fb",
             "/a%5cb",
             "/a%252e",
+            "/a/%%32e%%32e/b",
+            "/a%2",
+            "/a%zz",
+            "/a%",
             "/a?b",
             "/a#b",
             "/a b",
