@@ -83,7 +83,7 @@ struct Everything {
     id: Uuid,
     at: OffsetDateTime,
     bytes: Base64Url<16>,
-    settings: Option<Settings>,
+    settings: Settings,
     #[oai(validator(max_properties = 2))]
     labels: BTreeMap<String, String>,
 }
