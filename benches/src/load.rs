@@ -118,9 +118,29 @@ pub async fn closed_loop<S: Script>(
     window: Duration,
     meter: Meter,
 ) -> Result<Sample> {
+    at_pace(address, scripts, Duration::ZERO, window, meter).await
+}
+
+/// The same with one request of each connection per `pace` at most, evenly spread: a crowd that does not wait for a slow
+/// server to be done with others.
+pub async fn at_pace<S: Script>(
+    address: SocketAddr,
+    scripts: &mut [S],
+    pace: Duration,
+    window: Duration,
+    meter: Meter,
+) -> Result<Sample> {
     let tally =
         Tally { phase: Cell::new(Phase::WarmUp), count: Cell::new(0), wrong: RefCell::new(Wrong::new()) };
-    let connections = join_all(scripts.iter_mut().map(|script| drive(address, script, &tally)));
+    let step = pace / u32::try_from(scripts.len())?;
+    let connections = (0..).zip(scripts.iter_mut()).map(|(number, script)| {
+        let tally = &tally;
+        async move {
+            tokio::time::sleep(step * number).await;
+            drive(address, script, pace, tally).await
+        }
+    });
+    let connections = join_all(connections);
     let clock = async {
         tokio::time::sleep(WARM_UP).await;
         let (began, before) = (Instant::now(), meter.read());
@@ -134,10 +154,16 @@ pub async fn closed_loop<S: Script>(
     Ok(Sample { count: tally.count.get(), wrong: tally.wrong.into_inner(), elapsed, cpu })
 }
 
-async fn drive<S: Script>(address: SocketAddr, script: &mut S, tally: &Tally) -> io::Result<()> {
+async fn drive<S: Script>(
+    address: SocketAddr,
+    script: &mut S,
+    pace: Duration,
+    tally: &Tally,
+) -> io::Result<()> {
     let mut connection = Connection::open(address).await?;
     let mut request = Vec::new();
     while tally.phase.get() != Phase::Over {
+        let next = Instant::now() + pace;
         script.request(&mut request);
         let answer = connection.exchange(&request).await;
         let broken = answer.is_err();
@@ -150,6 +176,9 @@ async fn drive<S: Script>(address: SocketAddr, script: &mut S, tally: &Tally) ->
         }
         if broken {
             connection = Connection::open(address).await?;
+        }
+        if !pace.is_zero() {
+            tokio::time::sleep_until(next.into()).await;
         }
     }
     Ok(())

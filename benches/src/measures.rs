@@ -9,7 +9,9 @@ use anyhow::{Context, Result};
 use crate::accounts::{Account, Ask, Login, Nothing, Signup, Turn};
 use crate::engines::{self, Engine};
 use crate::limits;
-use crate::load::{self, Meter, PROBE_RATE, Probe, Question, Sample, Script, Wrong, closed_loop};
+use crate::load::{
+    self, Latencies, Meter, PROBE_RATE, Probe, Question, Sample, Script, Wrong, at_pace, closed_loop,
+};
 use crate::process::{self, Process};
 use crate::report::{Goal, Row, Unit};
 use crate::vault::{self, Operation, Store};
@@ -159,7 +161,10 @@ pub async fn vault(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
                     references: Rc::clone(&references[index]),
                     turn: Rc::clone(&delivered[index]),
                 };
-                return closed_loop(address, &mut scripts(CONNECTIONS, deliver), plan.window, meter).await;
+                let mut deliver = scripts(CONNECTIONS, deliver);
+                let sample = closed_loop(address, &mut deliver, plan.window, meter).await?;
+                limits[index].worked_off().await?;
+                return Ok(sample);
             }
             let questions = holders[index].iter().map(|holder| holder.questions(operation));
             let mut asks: Vec<Ask> =
@@ -182,39 +187,65 @@ pub async fn vault(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The profile's p99 at a fixed rate while 64 logins saturate the hash pool, against the same without them.
+/// Latency of the profile while others log in, as many as the server can take and ten times as many, against idle.
 pub async fn isolation(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for engine in engines {
         let questions: Arc<[Question]> = engine.accounts.iter().map(Account::profile).collect();
         let address = engine.server.address;
-        let (mut idle, mut loaded, mut logins) = (Vec::new(), Vec::new(), Vec::new());
-        let mut wrong = Wrong::new();
+        let probe = || load::open_loop(address, Probe::all(&questions), PROBE_RATE, plan.probe_window);
+        let turn = Turn::default();
+        let login = || Login { accounts: Rc::clone(&engine.accounts), turn: Rc::clone(&turn) };
+        let mut idle = Vec::new();
+        let (mut busy, mut flood) = (Beside::default(), Beside::default());
         for _ in 0..plan.rounds {
-            let probe = || load::open_loop(address, Probe::all(&questions), PROBE_RATE, plan.probe_window);
             let (alone, _) = load::collect(probe())?;
-            let turn = Turn::default();
-            let login = || Login { accounts: Rc::clone(&engine.accounts), turn: Rc::clone(&turn) };
-            let mut scripts = scripts(CONNECTIONS, login);
-            let probes = probe();
-            logins.push(closed_loop(address, &mut scripts, plan.probe_window, engine.meter()).await?);
-            let (beside, _) = load::collect(probes)?;
             idle.push(alone.p99());
-            loaded.push(beside.p99());
-            for (kind, count) in alone.wrong.into_iter().chain(beside.wrong) {
-                *wrong.entry(kind).or_default() += count;
-            }
+            let wrong = alone.wrong;
+
+            let (mut logins, probes) = (scripts(CONNECTIONS, login), probe());
+            let sample = closed_loop(address, &mut logins, plan.probe_window, engine.meter()).await?;
+            let capacity = sample.rate();
+            busy.add(sample, &load::collect(probes)?.0, &wrong);
+
+            let crowd = HASHING_QUEUE + ((FLOOD - 1.0) * capacity * PACE.as_secs_f64()) as usize;
+            let (mut logins, probes) = (scripts(crowd, login), probe());
+            let sample = at_pace(address, &mut logins, PACE, plan.probe_window, engine.meter()).await?;
+            flood.add(sample, &load::collect(probes)?.0, &wrong);
         }
-        rows.push(Row::against_idle(
-            "profile p99 beside logins",
-            engine.name,
-            &loaded,
-            &idle,
-            &logins,
-            wrong,
-        ));
+        rows.push(busy.row("profile p99 beside logins", engine.name, Goal::AtMost(5.0), &idle));
+        rows.push(flood.row("profile p99 beside a flood of logins", engine.name, Goal::AtMost(2.0), &idle));
     }
     Ok(rows)
+}
+
+/// Logins of a flood for each that the server can take.
+const FLOOD: f64 = 10.0;
+/// Logins that wait for a hash (`hashing.queue`); the others are refused at once.
+const HASHING_QUEUE: usize = 256;
+/// Between two logins of a connection that was refused.
+const PACE: Duration = Duration::from_millis(250);
+
+/// What was measured beside logins, round by round.
+#[derive(Default)]
+struct Beside {
+    p99: Vec<f64>,
+    logins: Vec<Sample>,
+    wrong: Wrong,
+}
+
+impl Beside {
+    fn add(&mut self, logins: Sample, beside: &Latencies, wrong_alone: &Wrong) {
+        self.p99.push(beside.p99());
+        self.logins.push(logins);
+        for (kind, count) in beside.wrong.iter().chain(wrong_alone) {
+            *self.wrong.entry(kind.clone()).or_default() += count;
+        }
+    }
+
+    fn row(self, name: &str, engine: &'static str, goal: Goal, idle: &[f64]) -> Row {
+        Row::against_idle(name, engine, goal, &self.p99, idle, &self.logins, self.wrong)
+    }
 }
 
 /// Memory, starts and the size of the binary. Ends the servers' run: each is started anew.

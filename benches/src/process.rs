@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::http::{self, BlockingConnection};
-use crate::webhooks;
+use crate::{vault, webhooks};
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -181,6 +181,7 @@ pub fn latchkey(program: &Path, address: SocketAddr, database: &str, data: &Path
         // The sign-ups of the beginning stay recent enough to reveal, and each account may store as much as is measured.
         .env("LATCHKEY_ASSURANCE__RECENT_SECONDS", "86400")
         .env("LATCHKEY_VAULT__KEYS_PER_ACCOUNT", "100000")
+        .env("LATCHKEY_VAULT__BASE_URLS__BINANCE.LIVE", format!("http://{}", vault::exchange()?))
         .env("LATCHKEY_KYC__PROVIDERS__STANDARD_WEBHOOKS__WEBHOOK_SECRETS", webhooks::secret())
         .env("LATCHKEY_KYC__PROVIDERS__STANDARD_WEBHOOKS__LEVELS__FULL", "full")
         .env("LATCHKEY_LOG__LEVEL", "warn");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use aes_gcm::aead::Aead;
 use aes_gcm::{Aes256Gcm, KeyInit};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use bytes::BytesMut;
 use futures_util::future::{join_all, try_join_all};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -201,6 +201,23 @@ impl VaultLimit {
         Ok(())
     }
 
+    /// Waits until the server has worked on all webhooks: it writes meanwhile, and what is measured next is to be alone.
+    pub async fn worked_off(&self) -> Result<()> {
+        const PENDING: &str = "SELECT COUNT(*) FROM kyc_events WHERE state = 'pending'";
+        let began = Instant::now();
+        loop {
+            let pending: i64 = match self.database.strip_prefix("sqlite://") {
+                Some(file) => rusqlite::Connection::open(file)?.query_row(PENDING, [], |row| row.get(0))?,
+                None => connect(&self.database).await?.query_one(PENDING, &[]).await?.get(0),
+            };
+            if pending == 0 {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < BACKLOG_TIMEOUT, "{pending} webhooks are not worked on");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     fn sqlite(&self, operation: Operation, window: Duration) -> Result<Sample> {
         let file = self.database.strip_prefix("sqlite://").context("a file")?;
         let connection = rusqlite::Connection::open(file)?;
@@ -274,6 +291,8 @@ impl VaultLimit {
         Ok(Sample { count, wrong: Wrong::new(), elapsed: began.elapsed(), cpu: meter.read() - before })
     }
 }
+
+const BACKLOG_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Always the same: what is sealed here is no secret.
 const NONCE: [u8; 12] = [0; 12];

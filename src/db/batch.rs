@@ -59,7 +59,8 @@ where
     pub async fn ask(&self, request: I) -> Result<O, BatchError> {
         let (sender, receiver) = oneshot::channel();
         self.queue.try_send((request, sender)).map_err(|_| Overloaded::of(self.name))?;
-        receiver.await.unwrap_or(Err(BatchError::Overloaded(Overloaded)))
+        // Those in front may have waited in vain already.
+        in_time(async { receiver.await.unwrap_or(Err(BatchError::Overloaded(Overloaded))) }).await
     }
 
     /// Shows in the metrics how many requests wait, of how many that may.

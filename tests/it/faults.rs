@@ -28,6 +28,8 @@ async fn a_database_that_stops_answering_costs_the_time_it_takes() {
         .map(|number| {
             let ada = ada.clone();
             tokio::spawn(async move {
+                // One after the other: those that ask first are also refused first.
+                tokio::time::sleep(std::time::Duration::from_millis(100 * number)).await;
                 ada.patch("/auth/profile", &json!({ "full_name": format!("Ada {number}") })).await
             })
         })
@@ -70,7 +72,7 @@ async fn on_a_small_disk(site: &Site) -> (Process, PathBuf) {
 }
 
 /// Writes until nothing fits any more.
-fn fill(disk: &Path) -> PathBuf {
+pub fn fill(disk: &Path) -> PathBuf {
     use std::io::Write as _;
     let path = disk.join("filler");
     let mut file = std::fs::File::create(&path).unwrap();

@@ -16,6 +16,7 @@ mod canary;
 mod cli;
 mod coverage;
 mod crashes;
+mod database_faults;
 mod day;
 mod deploy;
 mod document;

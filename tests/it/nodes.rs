@@ -4,146 +4,24 @@
 //! `LATCHKEY_TEST_OLD_BINARY` names the release that is replaced, this one by default (`LATCHKEY_TEST_OLD_NAME` is what
 //! to call it), and `LATCHKEY_TEST_ROLL_SECONDS` how long load runs between two steps.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::api_keys::{API_KEYS, KEY, SECRET, store};
+use crate::api_keys::store;
 use crate::kyc::VERIFICATIONS;
 use crate::support::balancer::Balancer;
+use crate::support::people::{Person, Tally};
 use crate::support::pgbouncer::PgBouncer;
-use crate::support::process::{Connection, Process, Session, Site, credentials};
-use crate::support::{Answer, Client, Engine, PASSWORD, counted, eventually};
+use crate::support::process::{Site, credentials};
+use crate::support::{Client, Engine, PASSWORD, counted, eventually};
 
 const PEOPLE: usize = 6;
 /// How often a client tries again, as libraries do by default.
 const TRIES: usize = 3;
-
-/// What all people together have met.
-#[derive(Default)]
-struct Tally {
-    answers: AtomicU64,
-    /// Tried again because a connection had ended, or the server said "later".
-    retries: AtomicU64,
-    over: AtomicBool,
-}
-
-/// Somebody who uses the service without pause, over the balancer.
-struct Person {
-    email: String,
-    balancer: SocketAddr,
-    connection: Option<Connection>,
-    session: Session,
-    stored: Vec<String>,
-    names: usize,
-    tally: Arc<Tally>,
-}
-
-impl Person {
-    async fn arrive(
-        number: usize,
-        site: &Site,
-        server: &Process,
-        balancer: SocketAddr,
-        tally: &Arc<Tally>,
-    ) -> Self {
-        let email = format!("person-{number}@example.com");
-        site.verified(server, &email, PASSWORD).await;
-        let session = server.login(&email, PASSWORD).await;
-        Self {
-            email,
-            balancer,
-            connection: None,
-            session,
-            stored: vec![],
-            names: 0,
-            tally: Arc::clone(tally),
-        }
-    }
-
-    /// A request as a client with a connection that is kept open makes it.
-    async fn call(&mut self, method: &str, path: &str, body: &Value) -> Answer {
-        for _ in 0..TRIES {
-            let mut connection = match self.connection.take() {
-                Some(connection) => connection,
-                None => Connection::open(self.balancer).await.unwrap(),
-            };
-            let access = self.session.access.clone();
-            match connection.call(method, path, Some(&access), body).await {
-                Ok(answer) if answer.status == 503 => assert!(answer.retry_after() > 0),
-                Ok(answer) => {
-                    self.tally.answers.fetch_add(1, Ordering::Relaxed);
-                    let goes = answer.header("connection").is_some_and(|value| value == "close");
-                    self.connection = (!goes).then_some(connection);
-                    return answer;
-                }
-                Err(_) => {}
-            }
-            self.tally.retries.fetch_add(1, Ordering::Relaxed);
-        }
-        panic!("{method} {path} was refused {TRIES} times in a row");
-    }
-
-    async fn live(mut self) -> Self {
-        for turn in 0.. {
-            if self.tally.over.load(Ordering::Relaxed) {
-                break;
-            }
-            match turn % 8 {
-                0 => {
-                    let body = json!({ "refresh_token": self.session.refresh });
-                    self.session = Session::of(&self.call("POST", "/auth/refresh", &body).await);
-                }
-                2 => {
-                    self.names += 1;
-                    let body = json!({ "full_name": format!("Name {}", self.names) });
-                    self.call("PATCH", "/auth/profile", &body).await.assert_status(200);
-                }
-                4 => self.store().await,
-                6 => {
-                    let path = self.stored.last().unwrap().clone();
-                    self.reveal(&path).await;
-                }
-                _ => {
-                    let profile =
-                        self.call("GET", "/auth/profile", &Value::Null).await.assert_status(200).json();
-                    assert_eq!(profile["email"], self.email.as_str());
-                    let name = (self.names > 0).then(|| format!("Name {}", self.names));
-                    assert_eq!(profile["full_name"], json!(name));
-                }
-            }
-        }
-        self
-    }
-
-    async fn store(&mut self) {
-        let name = format!("Key {}", self.stored.len());
-        let body =
-            json!({ "provider": "binance", "name": name, "api_key": KEY, "secret": SECRET, "test": false });
-        let answer = self.call("POST", API_KEYS, &body).await;
-        let id = match answer.status {
-            // The first try had arrived, only its answer had not.
-            409 => {
-                let list = self.call("GET", API_KEYS, &Value::Null).await.assert_status(200).json();
-                let rows = list["data"]["api_keys"].as_array().unwrap().clone();
-                rows.into_iter().find(|row| row["name"] == name.as_str()).unwrap()["id"].clone()
-            }
-            _ => answer.assert_status(200).json()["data"]["id"].clone(),
-        };
-        self.stored.push(format!("{API_KEYS}{}", id.as_str().unwrap()));
-    }
-
-    async fn reveal(&mut self, path: &str) {
-        let answer =
-            self.call("POST", &format!("{path}/decrypt"), &json!({})).await.assert_status(200).json();
-        assert_eq!((&answer["data"]["api_key"], &answer["data"]["secret"]), (&json!(KEY), &json!(SECRET)));
-    }
-}
 
 fn seconds() -> Duration {
     let seconds = std::env::var("LATCHKEY_TEST_ROLL_SECONDS").map_or(1, |text| text.parse().unwrap());
@@ -152,12 +30,10 @@ fn seconds() -> Duration {
 
 /// Waits until everybody together has got this many answers more, and for as long as the drill is to take.
 async fn some_load(tally: &Tally) {
-    let before = tally.answers.load(Ordering::Relaxed);
+    let before = tally.answers();
     tokio::time::sleep(seconds()).await;
-    eventually("answers under load", async || {
-        (tally.answers.load(Ordering::Relaxed) >= before + 4 * PEOPLE as u64).then_some(())
-    })
-    .await;
+    eventually("answers under load", async || (tally.answers() >= before + 4 * PEOPLE as u64).then_some(()))
+        .await;
 }
 
 /// Guesses passwords until the limit says stop; answers how many were let through.
@@ -197,7 +73,7 @@ async fn a_release_comes_to_one_node_after_the_other_under_load() {
     // All at once, on nothing.
     let (one, two, three) = tokio::join!(start_old(), start_old(), start_old());
     let balancer = Balancer::start().await;
-    let (tally, mut people) = (Arc::new(Tally::default()), vec![]);
+    let (tally, mut people) = (Arc::new(Tally::new(TRIES, Duration::ZERO)), vec![]);
     for number in 0..PEOPLE {
         people.push(Person::arrive(number, &site, &one, balancer.address, &tally).await);
     }
@@ -220,15 +96,11 @@ async fn a_release_comes_to_one_node_after_the_other_under_load() {
         fresh.push(next);
     }
     some_load(&tally).await;
-    tally.over.store(true, Ordering::Relaxed);
+    tally.end();
     for life in lives {
-        let mut person = life.await.expect("nobody is refused");
-        assert!(!person.stored.is_empty());
-        for path in person.stored.clone() {
-            person.reveal(&path).await;
-        }
+        life.await.expect("nobody is refused").find_everything().await;
     }
-    let (answers, retries) = (tally.answers.load(Ordering::Relaxed), tally.retries.load(Ordering::Relaxed));
+    let (answers, retries) = (tally.answers(), tally.retries());
     let old = std::env::var("LATCHKEY_TEST_OLD_NAME").unwrap_or_else(|_| "itself".into());
     let words = format!("three nodes, from {old}: {answers} answers, {retries} tried again, none refused");
     counted("a release, node by node, behind PgBouncer", Engine::Postgres, &words);

@@ -179,6 +179,7 @@ impl Hasher {
 
 /// The life of a pool thread: it ends when no hasher is left to send jobs.
 fn work(jobs: &Mutex<Receiver<Job>>, mut memory: Memory, computed: &AtomicU64) {
+    yield_to_others();
     loop {
         // The guard is a temporary of this statement: one thread waits for a job, the others for its place.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -201,6 +202,17 @@ fn work(jobs: &Mutex<Receiver<Job>>, mut memory: Memory, computed: &AtomicU64) {
             }
             Err(error) => tracing::error!(%error, "a password could not be hashed"),
         }
+    }
+}
+
+/// Hashes take whole cores for as long as people sign in. Whatever else is asked for takes microseconds and goes first.
+fn yield_to_others() {
+    /// Below the rest of the process. A tenth of its weight: little enough to wait for it, enough to get on beside it.
+    const NICENESS: i32 = 10;
+    // On Linux it is that of the thread. Where it is refused, hashes compete as equals.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "the priority of a password hashing thread stays as it is");
     }
 }
 

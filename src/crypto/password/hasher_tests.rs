@@ -185,3 +185,19 @@ async fn threads_that_have_gone_are_an_overload_not_a_hang() {
     drop(jobs);
     assert_eq!(hasher.hash(Password::new("pale blue teapot")).await, Err(Overloaded));
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn threads_that_hash_step_back_behind_the_others() {
+    let hasher = Hasher::cheap();
+    hash(&hasher, "a password").await;
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let niceness: Vec<i32> = threads
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok())
+        .filter(|stat| stat.contains("(password-"))
+        // From the third on, after the name: the 19th is the niceness (proc_pid_stat(5)).
+        .map(|stat| stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap())
+        .collect();
+    let own = rustix::process::nice(0).unwrap();
+    assert!(niceness.contains(&(own + 10).min(19)), "{niceness:?} beside {own}");
+}

@@ -138,7 +138,7 @@ fn drop_statement(name: &str) -> String {
     format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 }
 
-fn admin_url() -> String {
+pub fn admin_url() -> String {
     std::env::var("LATCHKEY_TEST_POSTGRES").expect(
         "LATCHKEY_TEST_POSTGRES names no PostgreSQL server to make databases on: use scripts/test, which starts one",
     )

@@ -4,6 +4,7 @@ mod app;
 pub mod balancer;
 mod client;
 mod clock;
+pub mod cluster;
 mod database;
 #[macro_use]
 mod engines;
@@ -11,6 +12,7 @@ pub mod line;
 mod mail;
 pub mod node;
 mod passkey;
+pub mod people;
 pub mod pgbouncer;
 pub mod process;
 mod providers;
