@@ -71,7 +71,8 @@ mod tests {
             settings: serde_json::Map::new(),
         };
         assert!(credential("a-key", "-----BEGIN\nabc", "two words!").strange_letters().is_empty());
-        for (key, passphrase) in [("a key", "p\u{e4}ss"), ("a\rkey", "two\r\nlines"), ("a\nkey", "bell\u{7}")] {
+        for (key, passphrase) in [("a key", "p\u{e4}ss"), ("a\rkey", "two\r\nlines"), ("a\nkey", "bell\u{7}")]
+        {
             let found = credential(key, "s\u{2026}", passphrase).strange_letters();
             let fields: Vec<_> = found.iter().map(|mistake| mistake.field).collect();
             assert_eq!(fields, ["api_key", "secret", "passphrase"]);
