@@ -16,7 +16,7 @@ pub fn name(user_agent: Option<&str>) -> Option<String> {
         (Some(browser), Some(system)) => format!("{browser} on {system}"),
         (Some(one), None) | (None, Some(one)) => one.to_owned(),
         (None, None) => {
-            let product = user_agent.trim().split(['/', ' ']).next().unwrap_or_default();
+            let product = user_agent.split(['/', ' ']).map(str::trim).find(|word| !word.is_empty())?;
             product.chars().take(40).collect()
         }
     })
@@ -78,10 +78,11 @@ mod tests {
             ("MyApp/1.2 (build 7)", "MyApp"),
             ("curl/7.88.1", "curl"),
             ("python-requests/2.32.3", "python-requests"),
+            ("/e", "e"),
         ] {
             assert_eq!(name(Some(agent)).as_deref(), Some(expected), "{agent}");
         }
-        for nothing in [None, Some(""), Some("  ")] {
+        for nothing in [None, Some(""), Some("  "), Some(" / ")] {
             assert_eq!(name(nothing), None);
         }
         assert!(name(Some(&"x".repeat(300))).is_some_and(|name| name.len() == 40));

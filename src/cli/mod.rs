@@ -2,7 +2,7 @@
 
 mod backup;
 mod doctor;
-mod import;
+pub mod import;
 mod keys;
 mod kyc;
 mod migrate;

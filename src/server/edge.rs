@@ -114,13 +114,9 @@ impl<E> Edge<E> {
         let peer =
             request.remote_addr().as_socket_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
         let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| sound(id));
-        let user_agent = request.headers().get(header::USER_AGENT).map(|agent| {
-            let text = String::from_utf8_lossy(agent.as_bytes());
-            text.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX).collect()
-        });
         Origin {
             ip: client(peer, request.headers(), &self.services.config.trusted_proxies),
-            user_agent,
+            user_agent: user_agent(request.headers()),
             request_id: given
                 .map_or_else(|| self.services.sources.id::<uuid::Uuid>().to_string(), str::to_owned),
             locale: request.header(header::ACCEPT_LANGUAGE).and_then(Locale::negotiate),
@@ -271,9 +267,18 @@ fn sound(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
+/// The user agent as it is shown and kept: text of one line, cut where it is too long.
+#[must_use]
+pub fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let agent = headers.get(header::USER_AGENT)?;
+    let text = String::from_utf8_lossy(agent.as_bytes());
+    Some(text.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX).collect())
+}
+
 /// The address that a request comes from: the peer's, unless that is a trusted proxy; then the last one in
 /// `X-Forwarded-For` that is not. A value that can't be read ends the search where it stands.
-fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+#[must_use]
+pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let trusts = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
     let mut client = peer.to_canonical();
     if !trusts(client) {

@@ -2,7 +2,7 @@
 
 mod cors;
 mod docs;
-mod edge;
+pub mod edge;
 pub mod listener;
 
 use std::net::SocketAddr;

@@ -26,7 +26,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line, without what ends it.
-    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         self.buffer.clear();
         let mut bounded = (&mut self.reader).take(MAX_LENGTH as u64 + 2);
         let read = bounded.read_until(b'\n', &mut self.buffer)?;
@@ -57,7 +57,7 @@ mod tests {
         // A small buffer, so that lines come in pieces.
         let mut lines = Lines::new(io::BufReader::with_capacity(7, text));
         let mut found = vec![];
-        while let Some(line) = lines.next().unwrap() {
+        while let Some(line) = lines.next_line().unwrap() {
             let line = match line {
                 Line::Text(line) => Some(line.to_vec()),
                 Line::TooLong => None,

@@ -2,8 +2,8 @@
 //!
 //! Resuming is doing it again: an address that has an account is passed over, and a batch is there whole or not at all.
 
-mod line;
-mod lines;
+pub mod line;
+pub mod lines;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -100,7 +100,7 @@ impl Import<'_> {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let now = self.services.sources.now();
-            let parsed = match self.lines.next().map_err(|error| error.to_string())? {
+            let parsed = match self.lines.next_line().map_err(|error| error.to_string())? {
                 None => break,
                 Some(Line::Text(line)) if line.trim_ascii().is_empty() => continue,
                 Some(Line::Text(line)) => line::parse(line, now),

@@ -35,14 +35,14 @@ impl Credential {
         const SECRET: &str = "The secret has letters that no secret has. Copy it again";
         const PASSPHRASE: &str =
             "The passphrase has letters that can't be sent to the service. Choose another one there";
-        let plain = |secret: Option<&Secret>, space: bool| {
-            let plain = |byte: u8| byte.is_ascii_graphic() || (space && matches!(byte, b' ' | b'\n' | b'\r'));
+        let plain = |secret: Option<&Secret>, spaces: &[u8]| {
+            let plain = |byte: u8| byte.is_ascii_graphic() || spaces.contains(&byte);
             secret.is_none_or(|secret| secret.expose().bytes().all(plain))
         };
         [
-            Mistake::unless(plain(Some(&self.api_key), false), "api_key", KEY),
-            Mistake::unless(plain(self.secret.as_ref(), true), "secret", SECRET),
-            Mistake::unless(plain(self.passphrase.as_ref(), true), "passphrase", PASSPHRASE),
+            Mistake::unless(plain(Some(&self.api_key), b""), "api_key", KEY),
+            Mistake::unless(plain(self.secret.as_ref(), b" \r\n"), "secret", SECRET),
+            Mistake::unless(plain(self.passphrase.as_ref(), b" "), "passphrase", PASSPHRASE),
         ]
         .into_iter()
         .flatten()
@@ -71,9 +71,12 @@ mod tests {
             settings: serde_json::Map::new(),
         };
         assert!(credential("a-key", "-----BEGIN\nabc", "two words!").strange_letters().is_empty());
-        let found = credential("a key", "s\u{2026}", "p\u{e4}ss").strange_letters();
-        let fields: Vec<_> = found.iter().map(|mistake| mistake.field).collect();
-        assert_eq!(fields, ["api_key", "secret", "passphrase"]);
+        for (key, passphrase) in [("a key", "p\u{e4}ss"), ("a\rkey", "two\r\nlines"), ("a\nkey", "bell\u{7}")]
+        {
+            let found = credential(key, "s\u{2026}", passphrase).strange_letters();
+            let fields: Vec<_> = found.iter().map(|mistake| mistake.field).collect();
+            assert_eq!(fields, ["api_key", "secret", "passphrase"]);
+        }
     }
 
     #[test]

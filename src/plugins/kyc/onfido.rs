@@ -56,10 +56,10 @@ impl Provider for Onfido {
         let status = object["status"].as_str().or(resource["status"].as_str()).unwrap_or_default();
         let of_run = payload["resource_type"] == "workflow_run";
         // Tasks and reports name the run that they belong to.
-        let run = object["workflow_run_id"].as_str().or(resource["workflow_run_id"].as_str());
+        let run = id(&object["workflow_run_id"]).or(id(&resource["workflow_run_id"]));
         Ok(Event {
             dedupe_key: key_of(&[&name, &object_id, status, text(&object["completed_at_iso8601"])]),
-            reference: if of_run { Some(object_id) } else { run.map(ToOwned::to_owned) },
+            reference: if of_run { Some(object_id) } else { run },
             external_id: id(&resource["customer_user_id"]),
             occurred_at: None,
             finding: if name == "workflow_run.completed" { finding(status, resource) } else { None },
@@ -172,6 +172,11 @@ mod tests {
         let run = |id: &str| read(input(&vector(id), "raw_body")).reference;
         assert_eq!(run("onfido_classic"), None);
         assert_eq!(run("onfido_studio").as_deref(), Some("bc77c6e5-753a-4580-96a6-aaed3e5a8d19"));
+        for (run, expected) in [("run-1", Some("run-1")), ("", None), ("run\0", None)] {
+            let task = json!({ "payload": { "resource_type": "workflow_task", "action": "workflow_task.completed",
+                "object": { "id": "task-1", "workflow_run_id": run }, "resource": {} } });
+            assert_eq!(read(&task.to_string()).reference.as_deref(), expected, "{run:?}");
+        }
     }
 
     #[test]

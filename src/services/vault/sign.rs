@@ -20,6 +20,20 @@ pub struct SignRequest {
     pub body: String,
 }
 
+impl SignRequest {
+    /// Whether the path means the same to everybody who reads it.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        is_plain(&self.path)
+    }
+
+    /// Whether one of these rules allows it, if it is plain.
+    #[must_use]
+    pub fn is_allowed_by(&self, rules: &[Rule]) -> bool {
+        rules.iter().any(|rule| allows(rule, &self.method, &self.path))
+    }
+}
+
 /// What to send.
 #[derive(Debug)]
 pub struct Signed {
@@ -48,11 +62,11 @@ impl Services {
             return Err(Error::SigningUnsupported);
         }
         let rules: Vec<Rule> = serde_json::from_str(&row.rules).unwrap_or_default();
-        if !is_plain(&request.path) {
+        if !request.is_plain() {
             let message = "Expected a path from the root, percent-encoded, without `..` and `//`";
             return Err(Error::InvalidFields(vec![Mistake::new("path", message)]));
         }
-        if !rules.iter().any(|rule| allows(rule, &request.method, &request.path)) {
+        if !request.is_allowed_by(&rules) {
             return Err(Error::SigningNotAllowed);
         }
         let rate = self.config.limits.sign_per_key;
@@ -97,12 +111,13 @@ impl Services {
     }
 }
 
-/// Whether a path means the same to everybody who reads it.
 fn is_plain(path: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@".contains(&byte);
     let lower = path.to_ascii_lowercase();
     path.starts_with('/')
         && path.bytes().all(allowed)
+        // `%%32e` is `%2e` to whoever decodes once, and a dot to whoever does it twice.
+        && path.split('%').skip(1).all(|coded| coded.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
         && !path.contains("//")
         && !path.split('/').any(|segment| matches!(segment, "." | ".."))
         // Dots, slashes and percent signs in disguise.
@@ -156,6 +171,10 @@ mod tests {
             "/a%2Fb",
             "/a%5cb",
             "/a%252e",
+            "/a/%%32e%%32e/b",
+            "/a%2",
+            "/a%zz",
+            "/a%",
             "/a?b",
             "/a#b",
             "/a b",

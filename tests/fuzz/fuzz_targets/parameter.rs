@@ -1,0 +1,2 @@
+#![no_main]
+latchkey_fuzz::fuzz!(parameter);
