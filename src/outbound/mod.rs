@@ -6,10 +6,14 @@ mod request;
 #[cfg(test)]
 pub mod stub;
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls_platform_verifier::Verifier;
 use url::Url;
 
 pub use guard::{Guard, Refused};
@@ -44,12 +48,25 @@ pub fn client() -> Result<Client, String> {
 
 /// The same, to be told more.
 pub fn builder() -> Result<ClientBuilder, String> {
-    let authorities = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der));
     Ok(Client::builder()
         .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .tls_certs_merge(authorities.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?))
+        .tls_backend_preconfigured(TLS.clone().map_err(|error| error.to_string())?))
 }
+
+/// Read once for all clients: a few hundred certificates are half a megabyte, and some milliseconds of each start.
+static TLS: LazyLock<Result<ClientConfig, rustls::Error>> = LazyLock::new(|| {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
+    let verifier = Verifier::new_with_extra_roots(public, Arc::clone(&provider))?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+});
 
 /// Sends, and reads an answer of status 200 to its end.
 pub async fn fetch(
