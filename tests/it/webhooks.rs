@@ -349,6 +349,20 @@ on_both_engines! {
         assert_eq!(tested, "crm answers 200\n");
     }
 
+    async fn only_a_receiver_that_an_authority_vouches_for_is_told(engine: Engine) {
+        let (receiver, authority) = Receiver::start_tls().await;
+        let app = start(engine, &[]).await;
+        let file = app.database.directory.path().join("authority.pem");
+        tokio::fs::write(&file, authority).await.unwrap();
+        let environment = environment(&receiver);
+        let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let test = async |more: &[(&str, &str)]| app.database.run(&["webhooks", "test", "crm"], &[&environment, more].concat()).await;
+        test(&[]).await.assert_failure("crm: no connection, or it broke");
+        assert_eq!(receiver.received().len(), 0);
+        let told = test(&[("SSL_CERT_FILE", file.to_str().unwrap())]).await.assert_success().stdout;
+        assert_eq!((told.as_str(), receiver.received().len()), ("crm answers 204\n", 1));
+    }
+
     async fn both_secrets_sign_along_a_rotation(engine: Engine) {
         let receiver = Receiver::start().await;
         let app = App::start(engine, |config| {

@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 
 use super::{
-    HashingParams, Password, params,
+    HashingParams, Password, params, priority,
     stored::{Argon, Memory, Recipe, Stored, Tag},
 };
 use crate::entropy::Entropy;
@@ -46,6 +46,7 @@ pub struct Hasher {
     dummy_salt: [u8; params::SALT_LENGTH],
     entropy: Entropy,
     computed: Arc<AtomicU64>,
+    waiting: Arc<AtomicUsize>,
     threads: usize,
     places: usize,
 }
@@ -62,18 +63,20 @@ struct Job {
     waiting: Waiting,
 }
 
-/// Counts a job in the queue gauge for as long as it waits.
-struct Waiting;
+/// Counts a job for as long as it waits.
+struct Waiting(Arc<AtomicUsize>);
 
 impl Waiting {
-    fn start() -> Self {
+    fn start(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
         gauge!("latchkey_queue_waiting", "queue" => QUEUE).increment(1.0);
-        Self
+        Self(Arc::clone(count))
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
         gauge!("latchkey_queue_waiting", "queue" => QUEUE).decrement(1.0);
     }
 }
@@ -107,6 +110,7 @@ impl Hasher {
             dummy_salt: entropy.bytes(),
             entropy,
             computed: Arc::default(),
+            waiting: Arc::default(),
             threads: params.thread_count(),
             places: params.queue,
         };
@@ -165,21 +169,28 @@ impl Hasher {
         gauge!("latchkey_queue_limit", "queue" => QUEUE).set(self.places as f64);
     }
 
+    /// Refuses early what `hash` and `verify` would refuse, before anything is done for it.
+    pub fn admit(&self) -> Result<(), Overloaded> {
+        if self.waiting.load(Ordering::Relaxed) < self.places { Ok(()) } else { Err(refuse()) }
+    }
+
     /// The first `length` bytes that come of `password`.
     async fn compute(&self, password: Password, recipe: Recipe, length: usize) -> Result<Tag, Overloaded> {
         let (reply, tag) = oneshot::channel();
-        let job = Job { password, recipe, length, reply, waiting: Waiting::start() };
-        self.queue.try_send(job).map_err(|_| {
-            counter!("latchkey_queue_refusals_total", "queue" => QUEUE).increment(1);
-            Overloaded
-        })?;
+        let job = Job { password, recipe, length, reply, waiting: Waiting::start(&self.waiting) };
+        self.queue.try_send(job).map_err(|_| refuse())?;
         tag.await.map_err(|_| Overloaded)
     }
 }
 
+fn refuse() -> Overloaded {
+    counter!("latchkey_queue_refusals_total", "queue" => QUEUE).increment(1);
+    Overloaded
+}
+
 /// The life of a pool thread: it ends when no hasher is left to send jobs.
 fn work(jobs: &Mutex<Receiver<Job>>, mut memory: Memory, computed: &AtomicU64) {
-    yield_to_others();
+    priority::step_back();
     loop {
         // The guard is a temporary of this statement: one thread waits for a job, the others for its place.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -202,17 +213,6 @@ fn work(jobs: &Mutex<Receiver<Job>>, mut memory: Memory, computed: &AtomicU64) {
             }
             Err(error) => tracing::error!(%error, "a password could not be hashed"),
         }
-    }
-}
-
-/// Hashes take whole cores for as long as people sign in. Whatever else is asked for takes microseconds and goes first.
-fn yield_to_others() {
-    /// Below the rest of the process. A tenth of its weight: little enough to wait for it, enough to get on beside it.
-    const NICENESS: i32 = 10;
-    // On Linux it is that of the thread. Where it is refused, hashes compete as equals.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::debug!(%error, "the priority of a password hashing thread stays as it is");
     }
 }
 

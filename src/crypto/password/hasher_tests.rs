@@ -1,3 +1,5 @@
+#[cfg(target_os = "linux")]
+use std::path::Path;
 use std::{
     future::Future,
     pin::{Pin, pin},
@@ -166,8 +168,10 @@ async fn beyond_the_queue_a_request_is_refused_at_once_and_abandoned_ones_are_no
     let mut third = pin!(hasher.verify(password(), None));
     assert!(poll(first.as_mut()).is_pending());
     assert!(poll(abandoned.as_mut()).is_pending());
+    assert_eq!(hasher.admit(), Ok(()));
     assert!(poll(third.as_mut()).is_pending());
 
+    assert_eq!(hasher.admit(), Err(Overloaded));
     assert_eq!(poll(pin!(hasher.hash(password()))), Poll::Ready(Err(Overloaded)));
     assert_eq!(poll(pin!(hasher.verify(password(), Some(REFERENCE)))), Poll::Ready(Err(Overloaded)));
     assert_eq!(poll(pin!(hasher.verify(password(), None))), Poll::Ready(Err(Overloaded)));
@@ -191,13 +195,32 @@ async fn threads_that_have_gone_are_an_overload_not_a_hang() {
 async fn threads_that_hash_step_back_behind_the_others() {
     let hasher = Hasher::cheap();
     hash(&hasher, "a password").await;
-    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    let niceness: Vec<i32> = threads
-        .filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok())
-        .filter(|stat| stat.contains("(password-"))
-        // From the third on, after the name: the 19th is the niceness (proc_pid_stat(5)).
-        .map(|stat| stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap())
-        .collect();
-    let own = rustix::process::nice(0).unwrap();
-    assert!(niceness.contains(&(own + 10).min(19)), "{niceness:?} beside {own}");
+    let own = niceness(Path::new("/proc/thread-self"));
+    let threads: Vec<_> =
+        std::fs::read_dir("/proc/self/task").unwrap().flatten().map(|task| task.path()).collect();
+    let of_hashes = threads.iter().filter(|thread| text(thread, "comm").starts_with("password-"));
+    let behind: Vec<_> =
+        of_hashes.filter(|thread| niceness(thread) == (own + priority::NICENESS).min(19)).collect();
+    assert!(!behind.is_empty(), "none beside {own}");
+    let release = text(Path::new("/proc/sys/kernel"), "osrelease");
+    let release: Vec<u32> = release.split('.').map_while(|part| part.parse().ok()).collect();
+    for thread in behind.iter().filter(|_| release >= vec![6, 12]) {
+        let told = text(thread, "sched");
+        let slice =
+            told.lines().find_map(|line| line.strip_prefix("se.slice")?.trim_start().strip_prefix(':'));
+        // Only some kernels tell.
+        assert!(slice.is_none_or(|slice| slice.trim().parse() == Ok(priority::SLICE)), "{told}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn text(thread: &Path, file: &str) -> String {
+    std::fs::read_to_string(thread.join(file)).unwrap_or_default()
+}
+
+/// The 19th of proc_pid_stat(5), from the third on, after the name.
+#[cfg(target_os = "linux")]
+fn niceness(thread: &Path) -> i32 {
+    let stat = text(thread, "stat");
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(16)?.parse().ok()).unwrap_or(i32::MIN / 2)
 }

@@ -8,6 +8,7 @@ mod foreign;
 mod hasher;
 mod params;
 mod policy;
+mod priority;
 mod stored;
 
 pub use breach::RangeQuery;

@@ -35,6 +35,7 @@ impl Services {
     /// Signs somebody up. A sign-up whose address was never confirmed is replaced by a newer one: whoever first types an
     /// address must not be able to keep its owner out, nor to wait inside for the owner to confirm it.
     pub async fn sign_up(&self, request: SignUp, origin: &Origin) -> Result<SignedUp, Error> {
+        self.hasher.admit()?;
         let limits = &self.config.limits;
         self.admit(vec![
             Limit::address("signup", origin.ip, limits.signup_per_address),

@@ -32,6 +32,8 @@ impl Services {
         device_token: Option<&str>,
         origin: &Origin,
     ) -> Result<SigningIn, Error> {
+        // A flood costs no statements.
+        self.hasher.admit()?;
         let limits = &self.config.limits;
         self.admit(vec![
             Limit::address("login", origin.ip, limits.login_per_address),

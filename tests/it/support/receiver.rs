@@ -5,10 +5,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rcgen::CertifiedKey;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::eventually;
 
@@ -60,6 +64,7 @@ struct State {
 /// Answers 204 until told otherwise. It ends when dropped.
 pub struct Receiver {
     pub address: SocketAddr,
+    scheme: &'static str,
     state: Arc<Mutex<State>>,
     task: AbortHandle,
 }
@@ -77,20 +82,47 @@ impl Receiver {
 
     /// At the address of one that has ended.
     pub async fn start_at(address: SocketAddr) -> Self {
+        Self::listen(address, None).await
+    }
+
+    /// The same over TLS; with the authority that vouches for it, in PEM.
+    pub async fn start_tls() -> (Self, String) {
+        let CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![cert.der().clone()], key).unwrap();
+        let tls = TlsAcceptor::from(Arc::new(config));
+        (Self::listen("127.0.0.1:0".parse().unwrap(), Some(tls)).await, cert.pem())
+    }
+
+    async fn listen(address: SocketAddr, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State { reply: Reply::status(204), received: vec![] }));
         let shared = Arc::clone(&state);
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let task = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                tokio::spawn(serve(tcp, Arc::clone(&shared)));
+                let (state, tls) = (Arc::clone(&shared), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(tcp, state).await,
+                        // A client that does not trust us goes away.
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(tcp).await {
+                                serve(stream, state).await
+                            }
+                        }
+                    }
+                });
             }
         });
-        Self { address, state, task: task.abort_handle() }
+        Self { address, scheme, state, task: task.abort_handle() }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/hooks?tenant=7", self.address)
+        format!("{}://{}/hooks?tenant=7", self.scheme, self.address)
     }
 
     pub fn answer(&self, reply: Reply) {
@@ -109,7 +141,7 @@ impl Receiver {
     }
 }
 
-async fn serve(mut tcp: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(mut tcp: impl AsyncRead + AsyncWrite + Unpin, state: Arc<Mutex<State>>) {
     let mut received = vec![];
     let mut buffer = [0; 4096];
     let (head, body) = loop {
@@ -142,4 +174,5 @@ async fn serve(mut tcp: TcpStream, state: Arc<Mutex<State>>) {
         "x".repeat(length)
     );
     let _ = tcp.write_all(head.as_bytes()).await;
+    let _ = tcp.shutdown().await;
 }
