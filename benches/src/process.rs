@@ -180,6 +180,7 @@ pub fn latchkey(program: &Path, address: SocketAddr, database: &str, data: &Path
         .env("LATCHKEY_REQUIRE_VERIFIED_EMAIL", "false")
         // The sign-ups of the beginning stay recent enough to reveal, and each account may store as much as is measured.
         .env("LATCHKEY_ASSURANCE__RECENT_SECONDS", "86400")
+        .env("LATCHKEY_TOKENS__ACCESS_SECONDS", "3600")
         .env("LATCHKEY_VAULT__KEYS_PER_ACCOUNT", "100000")
         .env("LATCHKEY_VAULT__BASE_URLS__BINANCE.LIVE", format!("http://{}", vault::exchange()?))
         .env("LATCHKEY_KYC__PROVIDERS__STANDARD_WEBHOOKS__WEBHOOK_SECRETS", webhooks::secret())

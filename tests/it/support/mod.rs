@@ -49,7 +49,11 @@ pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Says what a drill has counted, for `scripts/drill`.
 pub fn counted(drill: &str, engine: Engine, words: &str) {
-    println!("counted: {drill} | {engine:?} | {words}");
+    let engine = match engine {
+        Engine::Sqlite => "SQLite",
+        Engine::Postgres => "PostgreSQL",
+    };
+    println!("counted: {drill} | {engine} | {words}");
 }
 
 /// Asks until there is an answer; fails when there is none for [`PATIENCE`].

@@ -111,7 +111,7 @@ impl Receiver {
                         // A client that does not trust us goes away.
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(tcp).await {
-                                serve(stream, state).await
+                                serve(stream, state).await;
                             }
                         }
                     }
