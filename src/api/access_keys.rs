@@ -10,7 +10,7 @@ use super::auth::{EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::caller::{App, Bearer, Client, KeyMaker};
 use super::instant::Instant;
 use super::mfa::Success;
-use super::payload::{Json, Nullable, Patch, Path};
+use super::payload::{Json, Line, Nullable, Patch, Path};
 use super::problem::errors;
 use crate::services::access_keys::Scope;
 
@@ -106,8 +106,8 @@ impl Example for AccessKeys {
 #[oai(example)]
 struct NewAccessKey {
     /// What to call it
-    #[oai(validator(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1F\x7F]*$"))]
-    name: String,
+    #[oai(validator(min_length = 1, max_length = 64))]
+    name: Line,
     /// What it is for
     #[oai(validator(min_items = 1, max_items = 3, unique_items))]
     scopes: Vec<AccessScope>,
@@ -165,7 +165,7 @@ impl AccessKeysApi {
         let NewAccessKey { name, scopes, expires_at } = body.0;
         let scopes: Vec<Scope> = scopes.into_iter().map(Scope::from).collect();
         let expires_at = expires_at.change().flatten().map(|instant| instant.0);
-        let (row, token) = app.create_access_key(&caller, name, &scopes, expires_at, &client).await?;
+        let (row, token) = app.create_access_key(&caller, name.into(), &scopes, expires_at, &client).await?;
         Ok(Json(AccessKeyCreated { success: true, access_key: row.into(), token }))
     }
 

@@ -7,7 +7,7 @@ use super::Tag;
 use super::auth::{AuthResponse, AuthUser, EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::caller::{App, Bearer, Client, Recent};
 use super::instant::Instant;
-use super::payload::{Email, HttpsUrl, Json, Language, NewPassword, Nullable, Password, Patch, Phone};
+use super::payload::{Email, HttpsUrl, Json, Language, Line, NewPassword, Nullable, Password, Patch, Phone};
 use super::problem::{Fault, errors};
 use crate::locale::Locale;
 use crate::services::accounts::{ProfileChange, SignUp, SignedUp};
@@ -86,9 +86,8 @@ impl From<&State> for UserProfile {
 #[oai(example)]
 struct ProfileUpdate {
     /// What the person is called
-    // No control characters: PostgreSQL can't store NUL, and the others break lines in logs and mails.
-    #[oai(validator(min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1F\x7F]*$"))]
-    full_name: Patch<String>,
+    #[oai(validator(min_length = 1, max_length = 200))]
+    full_name: Patch<Line>,
     /// A picture, by https
     avatar_url: Patch<HttpsUrl>,
     /// A telephone number in E.164, such as `+442079460958`
@@ -192,7 +191,7 @@ impl AccountsApi {
         Json(body): Json<ProfileUpdate>,
     ) -> Result<Json<UserProfile>, ProfileUpdateErrors> {
         let change = ProfileChange {
-            full_name: body.full_name.change(),
+            full_name: body.full_name.change().map(|name| name.map(Line::into)),
             avatar_url: body.avatar_url.change().map(|url| url.map(|url| url.as_str().to_owned())),
             phone: body.phone.change().map(|phone| phone.map(|phone| phone.as_str().to_owned())),
             locale: body.locale.change().map(|language| language.map(|Language(locale)| locale)),

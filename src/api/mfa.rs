@@ -9,7 +9,7 @@ use super::Tag;
 use super::auth::{AuthResponse, AuthSession, EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::caller::{App, Bearer, Client, Recent};
 use super::instant::Instant;
-use super::payload::{Code, Json, Nullable, Path, Token};
+use super::payload::{Code, Json, Line, Nullable, Path, Token};
 use super::problem::errors;
 use super::qr::QrCode;
 use crate::services::mfa::{self, Factors};
@@ -143,8 +143,8 @@ impl Example for TotpAuthenticator {
 #[oai(example)]
 pub(super) struct Named {
     /// As its owner likes
-    #[oai(validator(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1F\x7F]*$"))]
-    pub name: String,
+    #[oai(validator(min_length = 1, max_length = 64))]
+    pub name: Line,
 }
 
 impl Example for Named {
@@ -353,7 +353,7 @@ impl MfaApi {
         Recent(caller): Recent,
         Json(body): Json<Named>,
     ) -> Result<Json<TotpEnrolment>, TotpCreateErrors> {
-        let enrolled = app.enrol_totp(&caller, body.name, &client).await?;
+        let enrolled = app.enrol_totp(&caller, body.name.into(), &client).await?;
         let qr = QrCode::new(&enrolled.enrolment.uri);
         Ok(Json(TotpEnrolment {
             id: enrolled.row.id.to_string(),
@@ -403,7 +403,7 @@ impl MfaApi {
         id: Path<Uuid>,
         Json(body): Json<Named>,
     ) -> Result<Json<TotpAuthenticator>, RenameErrors> {
-        let row = app.rename_totp(&caller, id.0.into(), body.name, &client).await?;
+        let row = app.rename_totp(&caller, id.0.into(), body.name.into(), &client).await?;
         Ok(Json(row.into()))
     }
 

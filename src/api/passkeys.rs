@@ -10,7 +10,7 @@ use super::auth::{AuthResponse, AuthSession, EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::caller::{App, Bearer, Client, Recent};
 use super::instant::Instant;
 use super::mfa::{Named, Success};
-use super::payload::{Json, Nullable, Path, Token};
+use super::payload::{Json, Line, Nullable, Path, Token};
 use super::problem::errors;
 use super::webauthn::{
     AuthenticationCredential, PublicKeyCredentialCreationOptions, PublicKeyCredentialRequestOptions,
@@ -135,8 +135,8 @@ impl Example for PasskeyRequest {
 #[oai(example)]
 struct PasskeyRegistration {
     /// What its owner calls it
-    #[oai(validator(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1F\x7F]*$"))]
-    name: String,
+    #[oai(validator(min_length = 1, max_length = 64))]
+    name: Line,
     /// Of the options that were asked for
     challenge_id: Uuid,
     /// What the browser gave
@@ -280,8 +280,9 @@ impl PasskeysApi {
         Json(body): Json<PasskeyRegistration>,
     ) -> Result<Json<PasskeyCreated>, PasskeyCreateErrors> {
         let challenge = body.challenge_id.into();
-        let registered =
-            app.register_passkey(&caller, body.name, challenge, body.credential.into(), &client).await?;
+        let registered = app
+            .register_passkey(&caller, body.name.into(), challenge, body.credential.into(), &client)
+            .await?;
         Ok(Json(PasskeyCreated {
             success: true,
             passkey: registered.row.into(),
@@ -303,7 +304,7 @@ impl PasskeysApi {
         id: Path<Uuid>,
         Json(body): Json<Named>,
     ) -> Result<Json<Passkey>, PasskeyRenameErrors> {
-        let row = app.rename_passkey(&caller, id.0.into(), body.name, &client).await?;
+        let row = app.rename_passkey(&caller, id.0.into(), body.name.into(), &client).await?;
         Ok(Json(row.into()))
     }
 

@@ -81,7 +81,7 @@ impl AdminApi {
         id: Path<Uuid>,
         body: Json<AdminReason>,
     ) -> Result<Json<AdminUser>, ChangeErrors> {
-        let reason = Some(body.0.reason);
+        let reason = Some(body.0.reason.into());
         app.operate(&operator, Measure::Disable, id.0.into(), reason, &client).await?;
         Ok(Json(user(&app, id.0).await?))
     }
@@ -99,7 +99,7 @@ impl AdminApi {
         id: Path<Uuid>,
         body: Json<AdminReason>,
     ) -> Result<Json<AdminUser>, ChangeErrors> {
-        let reason = Some(body.0.reason);
+        let reason = Some(body.0.reason.into());
         app.operate(&operator, Measure::Enable, id.0.into(), reason, &client).await?;
         Ok(Json(user(&app, id.0).await?))
     }

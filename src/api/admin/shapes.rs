@@ -7,7 +7,7 @@ use poem_openapi::{Enum, Object};
 use super::super::account_data::event::ExportedEvent;
 use super::super::auth::{EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::super::instant::Instant;
-use super::super::payload::Nullable;
+use super::super::payload::{Line, Nullable};
 use crate::services::Services;
 use crate::services::accounts::{AccountState, Overview, Page, Trail};
 
@@ -146,8 +146,8 @@ pub struct AdminUser {
 #[oai(example)]
 pub struct AdminReason {
     /// For the audit trail, in a line. The account's owner can read it in an export
-    #[oai(validator(min_length = 1, max_length = 500, pattern = r"^[^\x00-\x1F\x7F]*$"))]
-    pub reason: String,
+    #[oai(validator(min_length = 1, max_length = 500))]
+    pub reason: Line,
 }
 
 /// What an account is to be

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Tag;
 use super::caller::{App, Bearer, Client, Guest, RevealingGuest};
-use super::payload::{ApiSecret, Bounded, Cursor, Json, Label, Name, Nullable, Patch, Path, Query};
+use super::payload::{ApiSecret, Bounded, Cursor, Json, Label, Line, Name, Nullable, Patch, Path, Query};
 use super::problem::{Fault, errors};
 use crate::secret::Secret;
 use crate::services::access_keys::Scope;
@@ -135,7 +135,7 @@ impl ApiKeysApi {
         let asked = sent.test;
         let new = vault::NewApiKey {
             provider: provider.as_str().to_owned(),
-            name: sent.name,
+            name: sent.name.into(),
             environment: given(sent.environment).map(|name| name.as_str().to_owned()),
             api_key: sent.api_key.into(),
             secret: secret.or(api_secret).map(Secret::from),
@@ -245,7 +245,7 @@ impl ApiKeysApi {
         let new_parts =
             parts.iter().any(Option::is_some) || sent.environment.is_some() || sent.settings.is_some();
         let change = Change {
-            name: sent.name,
+            name: sent.name.map(Line::into),
             labels: sent.labels.map(texts),
             rules: sent.sign_rules.map(rules),
             expires_at: sent.expires_at.change().map(|end| end.map(|instant| instant.0)),
@@ -336,7 +336,7 @@ impl ApiKeysApi {
         body: Json<ApiRequest>,
     ) -> Result<Json<SignedEnvelope>, SignErrors> {
         let ApiRequest { method, path, query, body } = body.0;
-        let request = SignRequest { method, path, query, body };
+        let request = SignRequest { method: method.into(), path, query: query.into(), body };
         let signed = app.sign_with_api_key(&visitor, id.0.into(), request, &client).await?;
         let request = signed.request;
         let data = SignedApiRequest {

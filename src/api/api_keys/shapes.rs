@@ -6,7 +6,9 @@ use poem_openapi::{Enum, Object};
 
 use super::super::auth::{EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::super::instant::Instant;
-use super::super::payload::{ApiSecret, Label, Name, Nullable, Patch, Settings};
+use super::super::payload::{
+    ApiSecret, Label, Line, Method, Name, Nullable, Patch, PathRule, QueryText, Settings,
+};
 use crate::services::Services;
 use crate::services::vault::{self, TestResult};
 
@@ -15,11 +17,10 @@ use crate::services::vault::{self, TestResult};
 #[oai(example)]
 pub struct SignRule {
     /// In capitals
-    #[oai(validator(pattern = "^(GET|POST|PUT|PATCH|DELETE)$"))]
-    pub method: String,
+    pub method: Method,
     /// The path from the root of the service's host; with `*` at its end, all that begins so
-    #[oai(validator(max_length = 512, pattern = r"^/[A-Za-z0-9/\-._~%!$&'()+,;=:@]*\*?$"))]
-    pub path: String,
+    #[oai(validator(max_length = 512))]
+    pub path: PathRule,
 }
 
 impl Example for SignRule {
@@ -30,13 +31,13 @@ impl Example for SignRule {
 
 impl From<SignRule> for vault::Rule {
     fn from(rule: SignRule) -> Self {
-        Self { method: rule.method, path: rule.path }
+        Self { method: rule.method.into(), path: rule.path.into() }
     }
 }
 
 impl From<vault::Rule> for SignRule {
     fn from(rule: vault::Rule) -> Self {
-        Self { method: rule.method, path: rule.path }
+        Self { method: rule.method.into(), path: rule.path.into() }
     }
 }
 
@@ -49,8 +50,8 @@ pub struct NewApiKey {
     #[oai(deprecated)]
     pub exchange: Option<Name>,
     /// What to call it; no two of an owner are called alike
-    #[oai(validator(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1F\x7F]*$"))]
-    pub name: String,
+    #[oai(validator(min_length = 1, max_length = 100))]
+    pub name: Line,
     /// The key, or the token where the service has nothing else
     #[oai(write_only)]
     pub api_key: ApiSecret,
@@ -91,8 +92,8 @@ fn yes() -> bool {
 #[derive(Object)]
 pub struct ApiKeyChange {
     /// What to call it
-    #[oai(validator(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1F\x7F]*$"))]
-    pub name: Option<String>,
+    #[oai(validator(min_length = 1, max_length = 100))]
+    pub name: Option<Line>,
     /// In place of those that it has
     #[oai(validator(max_items = 20, unique_items))]
     pub labels: Option<Vec<Label>>,
@@ -412,14 +413,13 @@ impl Example for RevealedApiKey {
 #[oai(example)]
 pub struct ApiRequest {
     /// In capitals
-    #[oai(validator(pattern = "^(GET|POST|PUT|PATCH|DELETE)$"))]
-    pub method: String,
+    pub method: Method,
     /// The path from the root of the service's host, percent-encoded
     #[oai(validator(min_length = 1, max_length = 2048))]
     pub path: String,
     /// The query as it will be sent, percent-encoded, without `?`
-    #[oai(default, validator(max_length = 8192, pattern = r"^[!-~]*$"))]
-    pub query: String,
+    #[oai(default, validator(max_length = 8192))]
+    pub query: QueryText,
     /// The body as it will be sent
     #[oai(default, validator(max_length = 32768))]
     pub body: String,

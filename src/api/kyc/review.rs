@@ -9,7 +9,7 @@ use super::super::Tag;
 use super::super::auth::{EXAMPLE_ID, EXAMPLE_INSTANT};
 use super::super::caller::{App, Client, RecentReviewer, Reviewer};
 use super::super::instant::Instant;
-use super::super::payload::{Bounded, Cursor, Json, Nullable, Path, Query};
+use super::super::payload::{Bounded, Cursor, Json, Line, Nullable, Path, Query};
 use super::super::problem::errors;
 use super::page;
 use super::shapes::{KycStatus, Verification};
@@ -110,8 +110,8 @@ struct ReviewDecision {
     /// What to do
     verdict: ReviewVerdict,
     /// Why, for those who look at it later; the person is not told
-    #[oai(validator(min_length = 1, max_length = 500, pattern = r"^[^\x00-\x1F\x7F]*$"))]
-    reason: String,
+    #[oai(validator(min_length = 1, max_length = 500))]
+    reason: Line,
     /// What was found in order; what an approval is worth depends on it
     #[oai(default, validator(max_items = 8, unique_items))]
     checks: Vec<IdentityCheck>,
@@ -349,7 +349,7 @@ impl ReviewApi {
         let ReviewDecision { verdict, reason, checks } = body.0;
         let mut checks: Vec<Check> = checks.into_iter().map(Check::from).collect();
         checks.sort_unstable();
-        let decision = Decision { verdict: verdict.into(), reason, checks };
+        let decision = Decision { verdict: verdict.into(), reason: reason.into(), checks };
         let row = app.decide_verification(&caller, id.0.into(), decision, &client).await?;
         Ok(Json(ReviewCase::new(&row)))
     }

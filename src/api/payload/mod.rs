@@ -16,6 +16,7 @@ mod header;
 mod https_url;
 mod json;
 mod language;
+mod line;
 mod nullable;
 mod path;
 mod query;
@@ -44,6 +45,7 @@ pub use self::{
     https_url::HttpsUrl,
     json::{BodyLimits, Json, read_at_most, read_body},
     language::Language,
+    line::{Line, Method, PathRule, QueryText},
     nullable::{Nullable, Patch},
     path::Path,
     query::Query,

@@ -64,6 +64,7 @@ macro_rules! shown {
         }
     )*};
 }
+pub(super) use shown;
 shown!(Email, HttpsUrl, Label, Language, Level, Name, Phone, Word);
 
 /// A telephone number in E.164: `+`, then at most 15 digits.
