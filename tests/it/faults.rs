@@ -88,6 +88,9 @@ pub fn fill(disk: &Path) -> PathBuf {
     path
 }
 
+/// Bytes; a tenth of the small disk.
+const ROOM: u64 = 300 * 1024;
+
 #[tokio::test]
 async fn a_full_disk_refuses_writes_and_loses_none() {
     let site = Site::new(Engine::Sqlite).await;
@@ -96,7 +99,9 @@ async fn a_full_disk_refuses_writes_and_loses_none() {
     let session = server.login(ADA, PASSWORD).await;
     let ada = server.anonymous().bearer(&session.access);
     let filler = fill(&disk);
-    // There may be room left in the files that are there.
+    // Room for some writes, so that the last one that fits and the first one that does not are among them.
+    let file = std::fs::File::options().write(true).open(&filler).unwrap();
+    file.set_len(file.metadata().unwrap().len() - ROOM).unwrap();
     let mut stored = vec![];
     let refused = loop {
         let name = format!("Key {}", stored.len());
@@ -108,6 +113,7 @@ async fn a_full_disk_refuses_writes_and_loses_none() {
         stored.push(name);
         assert!(stored.len() < 2000);
     };
+    assert!(!stored.is_empty());
     assert!(refused.assert_error(503, "unavailable").retry_after() > 0);
     let bob = server.anonymous().post("/auth/signup", &credentials("bob@example.com", PASSWORD)).await;
     assert!(bob.assert_error(503, "unavailable").retry_after() > 0);
