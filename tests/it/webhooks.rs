@@ -21,7 +21,7 @@ use crate::api_keys::{KEY, SECRET, store};
 use crate::races::servers;
 use crate::support::process::{Site, credentials};
 use crate::support::receiver::{Delivery, Receiver, Reply};
-use crate::support::{App, Engine, PASSWORD, eventually};
+use crate::support::{App, Engine, PASSWORD, PATIENCE, eventually};
 
 const ADA: &str = "ada@example.com";
 const FIRST: &str = "whsec_YmVmb3JlIHRoZSBoYXJ2ZXN0IGNhbmFyeSAxMjM0NTY=";
@@ -90,7 +90,15 @@ async fn rows(app: &App) -> Vec<webhook_delivery::Model> {
 
 /// Waits until the rows are like this.
 async fn until(app: &App, what: &str, is_so: impl Fn(&webhook_delivery::Model) -> bool) {
-    eventually(what, async || rows(app).await.iter().all(&is_so).then_some(())).await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let rows = rows(app).await;
+        if rows.iter().all(&is_so) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}: {rows:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Waits until the only delivery has failed for the `attempts`th time; answers when it is due again.
