@@ -53,14 +53,20 @@ fn language(header: &str) {
     let ranges = header.split(',').take(32).filter_map(|entry| {
         let (range, parameter) = entry.split_once(';').unwrap_or((entry, "q=1"));
         let (name, weight) = parameter.split_once('=')?;
-        let weight: f64 = weight.trim().parse().ok().filter(|_| name.trim().eq_ignore_ascii_case("q"))?;
+        let weight = Some(weight.trim()).filter(|_| name.trim().eq_ignore_ascii_case("q"))?;
         let language = range.trim().split('-').next()?.to_lowercase();
         Some((language, weight))
     });
-    let (asked, refused): (Vec<_>, Vec<_>) = ranges.partition(|(_, weight)| *weight > 0.0);
-    let is_ours = |(range, _): &(String, f64)| Locale::from_str(range) == Ok(locale);
-    assert!(asked.iter().any(|entry| is_ours(entry) || entry.0 == "*"), "{header:?} has no {locale}");
-    assert!(!refused.iter().any(is_ours), "{header:?} refuses {locale}");
+    let ranges: Vec<_> = ranges.collect();
+    let is_ours = |range: &str| Locale::from_str(range) == Ok(locale);
+    let asked = |weight: &str| weight.parse::<f64>().is_ok_and(|weight| weight > 0.0);
+    // Others that come to nothing, as `-0` and `NaN`, are no weights and refuse nothing.
+    let refused = |weight: &str| !weight.is_empty() && "0.000".starts_with(weight);
+    assert!(
+        ranges.iter().any(|(range, weight)| asked(weight) && (is_ours(range) || range == "*")),
+        "{header:?} has no {locale}"
+    );
+    assert!(!ranges.iter().any(|(range, weight)| refused(weight) && is_ours(range)), "{header:?} refuses {locale}");
 }
 
 pub fn seeds() -> Vec<Vec<u8>> {
@@ -78,8 +84,14 @@ pub fn seeds() -> Vec<Vec<u8>> {
         b"Java/21 Apache-HttpClient/4.5 PlayStation Vita 3.18) BB10 Version/10.0 CrOS x86)",
         b" / \xC3\xA9\t\xFF",
     ];
-    let languages: [&[u8]; 5] =
-        [b"de-CH,de;q=0.9, en;q=0.8", b"*;q=0.5, en;q=0", b"fr, EN-gb ; q=1.000", b"de;q=0,*", b"en;q=1.001,de;q=NaN"];
+    let languages: [&[u8]; 6] = [
+        b"de-CH,de;q=0.9, en;q=0.8",
+        b"*;q=0.5, en;q=0",
+        b"fr, EN-gb ; q=1.000",
+        b"de;q=0,*",
+        b"en;q=1.001,de;q=NaN",
+        b"de,de;q=-0,de;q=NaN,de;q=00",
+    ];
     let agents = agents.map(|agent| seed(&[1], &[agent]));
     let languages = languages.map(|header| seed(&[0], &[header]));
     [&agents[..], &languages].concat()
