@@ -57,7 +57,7 @@ fn language(header: &str) {
         let language = range.trim().split('-').next()?.to_lowercase();
         Some((language, weight))
     });
-    let ranges: Vec<_> = ranges.collect();
+    let ranges: Vec<(String, &str)> = ranges.collect();
     let is_ours = |range: &str| Locale::from_str(range) == Ok(locale);
     let asked = |weight: &str| weight.parse::<f64>().is_ok_and(|weight| weight > 0.0);
     // Others that come to nothing, as `-0` and `NaN`, are no weights and refuse nothing.
