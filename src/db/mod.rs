@@ -3,6 +3,7 @@
 
 pub mod backup;
 mod batch;
+mod checkpoint;
 mod writer;
 
 use std::fs::File;
@@ -74,8 +75,8 @@ impl Db {
         let writer = observed(Database::connect(sqlite_options(url, 1, true)).await?);
         let readers = observed(Database::connect(sqlite_options(url, connections.min(8), false)).await?);
         Ok(Self {
+            writer: Writer::Grouped(writer::GroupCommit::spawn(writer, &readers)),
             readers,
-            writer: Writer::Grouped(writer::GroupCommit::spawn(writer)),
             _held: held.map(Arc::new),
         })
     }
@@ -287,6 +288,7 @@ fn sqlite_options(url: &str, connections: u32, writes: bool) -> ConnectOptions {
             .busy_timeout(PATIENCE)
             // What a savepoint may have to put back is kept in memory, not in a file.
             .pragma("temp_store", "MEMORY")
+            .pragma("wal_autocheckpoint", checkpoint::LOG_PAGES.to_string())
             .pragma("query_only", if writes { "OFF" } else { "ON" })
     });
     options

@@ -13,6 +13,7 @@ use sea_orm::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::BoxFuture;
+use super::checkpoint::Checkpoints;
 
 /// Jobs that may wait for the writer.
 const QUEUE: usize = 1024;
@@ -48,9 +49,9 @@ pub struct GroupCommit {
 }
 
 impl GroupCommit {
-    pub fn spawn(connection: DatabaseConnection) -> Self {
+    pub fn spawn(connection: DatabaseConnection, readers: &DatabaseConnection) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(run(connection.clone(), jobs));
+        tokio::spawn(run(connection.clone(), jobs, Checkpoints::spawn(readers.clone())));
         Self { connection, queue }
     }
 
@@ -106,13 +107,15 @@ impl GroupCommit {
     }
 }
 
-async fn run(connection: DatabaseConnection, mut jobs: mpsc::Receiver<Job>) {
+async fn run(connection: DatabaseConnection, mut jobs: mpsc::Receiver<Job>, mut checkpoints: Checkpoints) {
     let mut group = Vec::with_capacity(GROUP);
     while jobs.recv_many(&mut group, GROUP).await > 0 {
-        metrics::histogram!("latchkey_db_group_size").record(group.len() as f64);
+        let writes = group.len();
+        metrics::histogram!("latchkey_db_group_size").record(writes as f64);
         let started = Instant::now();
         commit(&connection, group.drain(..)).await;
         metrics::histogram!("latchkey_db_commit_seconds").record(started.elapsed().as_secs_f64());
+        checkpoints.count(writes);
     }
 }
 
