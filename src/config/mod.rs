@@ -3,9 +3,13 @@
 //! Environment variables are the keys of this file in capitals behind `LATCHKEY_`, nested keys joined by `__`:
 //! `LATCHKEY_LIMITS__ENABLED=false`. For any of them, `…_FILE` names a file that holds the value instead.
 
+mod kyc;
+mod limits;
 mod load;
 pub mod text;
+mod tokens;
 mod validate;
+mod vault;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -14,10 +18,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::plugins::kyc::{Check, Settings};
 pub use crate::secret::Secret;
 use crate::services::policy::Requirement;
+pub use kyc::{Grant, Kyc};
+pub use limits::{Limits, Rate};
 pub use load::{ConfigErrors, load};
+pub use tokens::{SigningAlgorithm, Tokens};
+pub use vault::Vault;
 pub use webhooks::{WebhookEndpoint, Webhooks};
 
 /// Everything an operator can set. The doc comment of a field is its documentation: what, unit, default.
@@ -127,54 +134,6 @@ pub struct Passwords {
     pub breach_timeout_ms: u64,
 }
 
-/// Lifetimes, in seconds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Tokens {
-    /// Access tokens. Default 900 (15 minutes), at most 3600.
-    pub access_seconds: u64,
-    /// A session that is not refreshed ends after this. Default 604800 (7 days).
-    pub session_idle_seconds: u64,
-    /// A session ends after this, however busy. Default 2592000 (30 days).
-    pub session_seconds: u64,
-    /// A refresh token shown again within this time gets the same successor; later it ends the session as stolen.
-    /// Default 10, at most 60.
-    pub refresh_grace_seconds: u64,
-    /// True ends sessions at aal 2 as NIST SP 800-63B-4 advises: after 24 hours, or an hour without a refresh. Default
-    /// false.
-    pub nist_lifetimes: bool,
-    /// Sessions that an account may have; a further one ends the one that was refreshed longest ago. Default 50.
-    pub sessions_per_account: u64,
-    /// The wait for a second factor after the right password. Default 300 (5 minutes).
-    pub ticket_seconds: u64,
-    /// A remembered device may skip the second factor. Default 2592000 (30 days).
-    pub remembered_device_seconds: u64,
-    /// Links that confirm an address. Default 86400 (24 hours).
-    pub verification_seconds: u64,
-    /// Links that replace a forgotten password. Default 3600 (1 hour).
-    pub reset_seconds: u64,
-    /// Links by which the old address takes back a change of address. Default 259200 (72 hours).
-    pub email_revert_seconds: u64,
-    /// Audience (`aud`) of access tokens. Default: the public URL.
-    pub audience: Option<String>,
-    /// How keys made from now on sign access tokens: `EdDSA` or `ES256`. Default `EdDSA`.
-    pub algorithm: SigningAlgorithm,
-    /// A new signing key is published for this long before it signs. Default 600 (10 minutes). Other services should not
-    /// keep the key set for longer than half of it, and clocks not differ by more than a quarter.
-    pub publish_ahead_seconds: u64,
-}
-
-impl Tokens {
-    /// The most that `access_seconds` may be: no access token of ours lives longer.
-    pub const MOST_ACCESS_SECONDS: u64 = 3600;
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SigningAlgorithm {
-    EdDSA,
-    ES256,
-}
-
 /// What must be proved for what.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
@@ -199,160 +158,6 @@ pub struct Passkeys {
     /// Origins from which passkeys may be used beside the public URL's: `https://app.example.com` at or below the domain,
     /// or an Android app's `android:apk-key-hash:…`. Default none.
     pub origins: Vec<String>,
-}
-
-/// Credentials of third parties.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Vault {
-    /// Credentials that an account may store. Default 100.
-    pub keys_per_account: u64,
-    /// True refuses credentials that may withdraw. They are tested before they are stored then. Default false.
-    pub refuse_withdrawal_keys: bool,
-    /// Where the requests of a connector go in place of its own host, by connector and environment:
-    /// `"binance.live" = "http://127.0.0.1:9000"`. Default none.
-    pub base_urls: BTreeMap<String, Url>,
-    /// Networks (CIDR) that the generic connectors may reach although they are not public, on any port and without TLS.
-    /// Default none.
-    pub private_networks: Vec<ipnet::IpNet>,
-    /// Ports beside 443 that the generic connectors may use. Default none.
-    #[serde(deserialize_with = "text::numbers")]
-    pub ports: Vec<u16>,
-    /// The Transit engine of OpenBao or HashiCorp Vault that wraps the keys of credentials, such as
-    /// `https://bao.example.com:8200/v1/transit`. Default off: the root key does.
-    pub transit_url: Option<Url>,
-    /// Its token. Default none.
-    pub transit_token: Option<Secret>,
-    /// Name of its key. Default `latchkey`.
-    pub transit_key: String,
-}
-
-/// Identity checks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Kyc {
-    /// True adds a provider inside the server, where people approve or decline themselves. Never for production. Default
-    /// false.
-    pub demo: bool,
-    /// Vendors by name, each with what it needs (`docs/kyc.md`). Default none.
-    pub providers: BTreeMap<String, Settings>,
-    /// What an approval is worth: the best of those that fit counts. Default none; then any approval gives `ial` 1 for 365
-    /// days.
-    pub grants: Vec<Grant>,
-    /// Countries (ISO 3166-1 alpha-2) in which verifications are offered, for clients to show. Default none named.
-    pub countries: Vec<String>,
-    /// Seconds until a verification that is not decided is given up. Default 604800 (7 days).
-    pub verification_seconds: u64,
-    /// First wait, in seconds, until a vendor is asked about a verification that went quiet; it doubles up to a day. Default
-    /// 3600.
-    pub poll_seconds: u64,
-    /// Days that webhooks are kept, sealed. Default 30.
-    pub events_days: u32,
-    /// True demands that a second reviewer agrees before a decision counts. Default false.
-    pub two_reviewers: bool,
-}
-
-/// What an approval is worth.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Grant {
-    /// Name of the provider, or `*`.
-    #[serde(default = "any")]
-    pub provider: String,
-    /// The level that was offered, or `*`.
-    #[serde(default = "any")]
-    pub level: String,
-    /// What the vendor must have found in order, such as `document` and `face`.
-    #[serde(default)]
-    pub checks: Vec<Check>,
-    /// 0, 1 or 2.
-    pub ial: i16,
-    /// Days from the approval on.
-    pub valid_days: u32,
-}
-
-fn any() -> String {
-    "*".into()
-}
-
-/// How often a thing may be done. A rate is `count/seconds`: so many at once, given back evenly over that time.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Limits {
-    /// False switches all of them off: for load tests, never for production. Default true.
-    pub enabled: bool,
-    /// Sign-ups per client address. Default `20/3600`.
-    pub signup_per_address: Rate,
-    /// Sign-ups with one address. Default `10/3600`.
-    pub signup_per_account: Rate,
-    /// Sign-in attempts per client address. Default `60/600`.
-    pub login_per_address: Rate,
-    /// Sign-in attempts per account. Default `10/600`.
-    pub login_per_account: Rate,
-    /// Refreshes per session. Default `30/900`.
-    pub refresh_per_session: Rate,
-    /// Requests for another verification mail per client address. Default `20/3600`.
-    pub resend_per_address: Rate,
-    /// First wait, in seconds, between verification mails to one address; it doubles each time. Default 60.
-    pub resend_wait_seconds: u64,
-    /// The longest such wait, in seconds. Default 3600.
-    pub resend_wait_max_seconds: u64,
-    /// Attempts to confirm an address per client address, and as many with other mailed links. Default `60/600`.
-    pub verify_per_address: Rate,
-    /// Questions about a verification's status per client address. Default `120/600`.
-    pub status_per_address: Rate,
-    /// Password changes and proofs of the password while signed in per account. Default `10/3600`.
-    pub password_per_account: Rate,
-    /// Answers with a second factor per account, right or wrong. Default `10/600`.
-    pub mfa_per_account: Rate,
-    /// Challenges for passkeys per client address. Default `60/600`.
-    pub passkey_per_address: Rate,
-    /// Requests for a link that replaces a forgotten password per client address. Default `20/3600`.
-    pub reset_per_address: Rate,
-    /// Requests to change the address per account. Default `5/86400`.
-    pub email_change_per_account: Rate,
-    /// Credentials stored or changed per account. Default `60/3600`.
-    pub api_key_per_account: Rate,
-    /// Tests of one credential. Default `6/60`.
-    pub connection_test_per_key: Rate,
-    /// Tests of credentials per account. Default `60/3600`.
-    pub connection_test_per_account: Rate,
-    /// Tests of credentials per host of a service, from all nodes. Default `120/60`.
-    pub connection_test_per_host: Rate,
-    /// Secrets revealed per account. Default `30/3600`.
-    pub reveal_per_account: Rate,
-    /// Requests signed per credential. Default `600/60`.
-    pub sign_per_key: Rate,
-    /// Verifications begun per account. Default `10/86400`.
-    pub verification_per_account: Rate,
-    /// Exports per account. Default `5/3600`.
-    pub export_per_account: Rate,
-}
-
-/// `count` at once, given back evenly over `seconds`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    pub count: u32,
-    pub seconds: u32,
-}
-
-impl Serialize for Rate {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}/{}", self.count, self.seconds))
-    }
-}
-
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.split_once('/')
-            .and_then(|(count, seconds)| Some((count.trim().parse().ok()?, seconds.trim().parse().ok()?)))
-            .filter(|(count, seconds)| *count > 0 && *seconds > 0)
-            .map(|(count, seconds)| Self { count, seconds })
-            .ok_or_else(|| {
-                serde::de::Error::custom(format!("`{text}` is not a rate such as `10/600` (count/seconds)"))
-            })
-    }
 }
 
 /// Bounds on connections and requests.
@@ -445,27 +250,6 @@ impl Default for Passwords {
     }
 }
 
-impl Default for Tokens {
-    fn default() -> Self {
-        Self {
-            access_seconds: 900,
-            session_idle_seconds: 7 * 86_400,
-            session_seconds: 30 * 86_400,
-            refresh_grace_seconds: 10,
-            nist_lifetimes: false,
-            sessions_per_account: 50,
-            ticket_seconds: 300,
-            remembered_device_seconds: 30 * 86_400,
-            verification_seconds: 86_400,
-            reset_seconds: 3600,
-            email_revert_seconds: 72 * 3600,
-            audience: None,
-            algorithm: SigningAlgorithm::EdDSA,
-            publish_ahead_seconds: 600,
-        }
-    }
-}
-
 impl Default for Traces {
     fn default() -> Self {
         Self { otlp_url: None, ratio: 1.0 }
@@ -475,68 +259,6 @@ impl Default for Traces {
 impl Default for Assurance {
     fn default() -> Self {
         Self { recent_seconds: 600, recovery_seconds: 86_400, routes: BTreeMap::new() }
-    }
-}
-
-impl Default for Vault {
-    fn default() -> Self {
-        Self {
-            keys_per_account: 100,
-            refuse_withdrawal_keys: false,
-            base_urls: BTreeMap::new(),
-            private_networks: vec![],
-            ports: vec![],
-            transit_url: None,
-            transit_token: None,
-            transit_key: "latchkey".into(),
-        }
-    }
-}
-
-impl Default for Kyc {
-    fn default() -> Self {
-        Self {
-            demo: false,
-            providers: BTreeMap::new(),
-            grants: vec![],
-            countries: vec![],
-            verification_seconds: 604_800,
-            poll_seconds: 3600,
-            events_days: 30,
-            two_reviewers: false,
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let rate = |count, seconds| Rate { count, seconds };
-        Self {
-            enabled: true,
-            signup_per_address: rate(20, 3600),
-            signup_per_account: rate(10, 3600),
-            login_per_address: rate(60, 600),
-            login_per_account: rate(10, 600),
-            refresh_per_session: rate(30, 900),
-            resend_per_address: rate(20, 3600),
-            resend_wait_seconds: 60,
-            resend_wait_max_seconds: 3600,
-            verify_per_address: rate(60, 600),
-            status_per_address: rate(120, 600),
-            password_per_account: rate(10, 3600),
-            mfa_per_account: rate(10, 600),
-            passkey_per_address: rate(60, 600),
-            reset_per_address: rate(20, 3600),
-            email_change_per_account: rate(5, 86_400),
-            api_key_per_account: rate(60, 3600),
-            connection_test_per_key: rate(6, 60),
-            connection_test_per_account: rate(60, 3600),
-            connection_test_per_host: rate(120, 60),
-            reveal_per_account: rate(30, 3600),
-            sign_per_key: rate(600, 60),
-            verification_per_account: rate(10, 86_400),
-            export_per_account: rate(5, 3600),
-        }
     }
 }
 
