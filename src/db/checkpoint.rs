@@ -22,7 +22,11 @@ impl Checkpoints {
         let (due, mut wanted) = mpsc::channel(1);
         tokio::spawn(async move {
             while wanted.recv().await.is_some() {
-                if let Err(error) = checkpoint(&connection).await {
+                let done = checkpoint(&connection).await;
+                if connection.get_sqlite_connection_pool().is_closed() {
+                    return; // SQLite makes the last one itself.
+                }
+                if let Err(error) = done {
                     tracing::warn!(%error, "a checkpoint of the write-ahead log");
                     metrics::counter!("latchkey_background_failures_total", "task" => "checkpoint")
                         .increment(1);
