@@ -4,6 +4,7 @@
 pub mod backup;
 mod batch;
 mod checkpoint;
+mod silence;
 mod writer;
 
 use std::fs::File;
@@ -15,7 +16,7 @@ use entities::Timestamp;
 use metrics::gauge;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{Database as Engine, Pool};
+use sea_orm::sqlx::{Connection, Database as Engine, Error as SqlxError, Pool};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     EntityTrait, IdenStatic, Iterable, QueryResult, RuntimeErr, Statement, TransactionTrait, Value,
@@ -84,6 +85,19 @@ impl Db {
     async fn postgres(url: &str, connections: u32) -> Result<Self, DbErr> {
         let mut options = common_options(url, connections);
         options.statement_timeout(PATIENCE).set_application_name("latchkey");
+        // sqlx asks a connection that comes back whether it is well, and waits for ever: after a fail-over, for a machine that
+        // is gone. While answers stay away it is asked here first, within a time.
+        options.map_sqlx_postgres_pool_opts(|pool| {
+            pool.after_release(|connection, _| {
+                Box::pin(async move {
+                    if !silence::lately() {
+                        return Ok(true);
+                    }
+                    let asked = tokio::time::timeout(PATIENCE, connection.ping()).await;
+                    asked.unwrap_or(Err(SqlxError::PoolTimedOut)).map(|()| true)
+                })
+            })
+        });
         Ok(Self { readers: observed(Database::connect(options).await?), writer: Writer::Pooled, _held: None })
     }
 
@@ -162,7 +176,7 @@ impl Db {
             return Ok(Duration::ZERO);
         }
         let sql = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT AS now";
-        let row = self.readers.query_one_raw(Statement::from_string(self.engine(), sql)).await?;
+        let row = in_time(self.readers.query_one_raw(Statement::from_string(self.engine(), sql))).await?;
         let there: i64 = row.ok_or_else(|| DbErr::RecordNotFound("now".into()))?.try_get("", "now")?;
         Ok(Duration::from_millis(there.abs_diff(now.0)))
     }
@@ -182,7 +196,8 @@ impl Db {
                     "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
                 );
                 lock.execute_unprepared(&statement).await?;
-                Migrator::up(&self.readers, None).await?;
+                // On this connection, which may take its time; and all of it or nothing.
+                Migrator::up(&lock, None).await?;
                 lock.commit().await
             }
         }
@@ -228,9 +243,15 @@ pub fn columns<E: EntityTrait>() -> String {
 }
 
 /// Gives up what takes longer than the database may take: it does not answer, and won't say so.
-async fn in_time<T, E: From<DbErr>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+pub async fn in_time<T, E: From<DbErr>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = tokio::time::timeout(2 * PATIENCE, &mut work).await {
+        return done;
+    }
+    // Before the connection is given back, not after.
+    silence::noticed();
     let late = |_| DbErr::Conn(RuntimeErr::Internal("no answer in time".into()));
-    tokio::time::timeout(3 * PATIENCE, work).await.map_err(late)?
+    tokio::time::timeout(PATIENCE, work).await.map_err(late)?
 }
 
 fn measure_pool<D: Engine>(name: &'static str, pool: &Pool<D>) {
@@ -290,6 +311,19 @@ fn sqlite_options(url: &str, connections: u32, writes: bool) -> ConnectOptions {
             .pragma("temp_store", "MEMORY")
             .pragma("wal_autocheckpoint", checkpoint::LOG_PAGES.to_string())
             .pragma("query_only", if writes { "OFF" } else { "ON" })
+    });
+    // When a COMMIT fails, SQLite rolls back by itself and sqlx still counts a transaction: what it would begin next were
+    // savepoints, and nothing would ever be committed. A connection that still counts one after its ROLLBACK is closed.
+    options.map_sqlx_sqlite_pool_opts(|pool| {
+        pool.after_release(|connection, _| {
+            Box::pin(async move {
+                if !connection.is_in_transaction() {
+                    return Ok(true);
+                }
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
     });
     options
 }

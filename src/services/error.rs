@@ -158,18 +158,24 @@ impl From<&DbErr> for Error {
                 Sqlx::Io(_) | Sqlx::Tls(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => {
                     true
                 }
-                // Shutdown, too many connections, serialization, deadlock, time-out, read-only, disk full; SQLite busy,
-                // locked, I/O error and full.
-                Sqlx::Database(error) => error.code().is_some_and(|code| {
-                    ["57P", "53", "40", "08", "57014", "25006"].iter().any(|class| code.starts_with(class))
-                        || matches!(&*code, "5" | "6" | "10" | "13" | "517" | "261")
-                }),
+                Sqlx::Database(error) => error.code().is_some_and(|code| passes(&code)),
                 _ => false,
             },
             _ => false,
         };
         if passing { Self::Unavailable(error.to_string()) } else { Self::Internal(error.to_string()) }
     }
+}
+
+/// Whether what the database refuses for this reason may be granted later.
+fn passes(code: &str) -> bool {
+    // SQLite's are numbers, of which the last byte is the kind and the rest says more (https://www.sqlite.org/rescode.html):
+    // busy, locked, out of memory, read-only, I/O error, full, can't open.
+    if code.len() < 5 {
+        return code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14));
+    }
+    // PostgreSQL's: shutdown, too many connections, serialization, deadlock, time-out, read-only, disk full.
+    ["57P", "53", "40", "08", "57014", "25006"].iter().any(|class| code.starts_with(class))
 }
 
 impl From<Overloaded> for Error {
@@ -202,5 +208,24 @@ impl From<Refusal> for Error {
 impl From<UnusableKey> for Error {
     fn from(error: UnusableKey) -> Self {
         Self::Internal(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passes;
+
+    #[test]
+    fn what_passes_is_told_from_mistakes_of_ours() {
+        // SQLITE_BUSY_SNAPSHOT, SQLITE_BUSY_TIMEOUT, SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC, SQLITE_READONLY_DBMOVED, SQLITE_CANTOPEN.
+        for code in [
+            "5", "517", "773", "778", "1034", "1032", "13", "14", "53100", "57P01", "57014", "40001", "08006",
+        ] {
+            assert!(passes(code), "{code}");
+        }
+        // SQLITE_ERROR, SQLITE_CONSTRAINT_UNIQUE, SQLITE_CORRUPT; unique_violation, syntax_error, undefined_column.
+        for code in ["1", "2067", "11", "23505", "42601", "42703", ""] {
+            assert!(!passes(code), "{code}");
+        }
     }
 }

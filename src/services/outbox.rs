@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::{Error, Origin, Services};
 use crate::crypto::seal::{Sealer, Unopened};
-use crate::db::{Db, columns};
+use crate::db::{Db, columns, in_time};
 use crate::locale::Locale;
 use crate::plugins::mail::{Mail, SEND_TIMEOUT, SendError, Transport, compose};
 
@@ -88,7 +88,7 @@ impl Backlog {
                (SELECT COUNT(*) FROM {table} WHERE state = 'dead' AND finished_at IS NOT NULL) AS dead,
                (SELECT MIN({written}) FROM {table} WHERE state = 'pending') AS since"
         );
-        let row = db.reader().query_one_raw(Statement::from_string(db.engine(), sql)).await?;
+        let row = in_time(db.reader().query_one_raw(Statement::from_string(db.engine(), sql))).await?;
         let Some(row) = row else { return Ok(Self::default()) };
         let count = |name| row.try_get::<i64>("", name).map(|count| u64::try_from(count).unwrap_or(0));
         Ok(Self { pending: count("pending")?, dead: count("dead")?, since: row.try_get("", "since")? })

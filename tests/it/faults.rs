@@ -88,7 +88,38 @@ pub fn fill(disk: &Path) -> PathBuf {
     path
 }
 
-/// Bytes; a tenth of the small disk.
+/// Whoever asked the machine that is gone waits in vain, and so would a pool for its connections.
+#[tokio::test]
+async fn a_database_that_vanishes_is_replaced_by_the_next() {
+    let site = Site::new(Engine::Postgres).await;
+    let line = Line::start(&site.database).await;
+    let url = line.url(&site.database);
+    let site = site.with("DATABASE_URL", &url).with("DATABASE_CONNECTIONS", "4");
+    let server = site.start().await;
+    site.verified(&server, ADA, PASSWORD).await;
+    let ada = server.anonymous().bearer(&server.login(ADA, PASSWORD).await.access);
+    // So many that each connection is in use when it happens.
+    let change = async |number: usize| {
+        ada.patch("/auth/profile", &json!({ "full_name": format!("Ada {number}") })).await
+    };
+    line.hold();
+    let asked = join_all((0..12).map(change));
+    let gone = async {
+        let used = || server.metric("latchkey_db_connections");
+        eventually("all connections in use", async || (used().await >= 4.0).then_some(())).await;
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        line.fail_over();
+    };
+    let (answers, ()) = tokio::join!(asked, gone);
+    for answer in answers {
+        assert!(answer.assert_error(503, "unavailable").retry_after() > 0);
+    }
+    eventually("the new one", async || (change(99).await.status == 200).then_some(())).await;
+    let profile = ada.get("/auth/profile").await.assert_status(200).json();
+    assert_eq!(profile["full_name"], "Ada 99");
+}
+
+/// Bytes, of the small disk.
 const ROOM: u64 = 300 * 1024;
 
 #[tokio::test]
@@ -102,6 +133,7 @@ async fn a_full_disk_refuses_writes_and_loses_none() {
     // Room for some writes, so that the last one that fits and the first one that does not are among them.
     let file = std::fs::File::options().write(true).open(&filler).unwrap();
     file.set_len(file.metadata().unwrap().len() - ROOM).unwrap();
+    drop(file);
     let mut stored = vec![];
     let refused = loop {
         let name = format!("Key {}", stored.len());
@@ -121,9 +153,14 @@ async fn a_full_disk_refuses_writes_and_loses_none() {
     ada.get("/auth/profile").await.assert_status(200);
 
     std::fs::remove_file(filler).unwrap();
+    // A write that fails by itself, alone, and others after it.
+    let again = json!({ "provider": "github", "name": stored[0], "api_key": format!("ghp_{:036}", 0), "test": false });
+    ada.post("/api/v1/api-keys/", &again).await.assert_status(409);
     let session = Session::of(&server.refresh(&session.refresh).await);
     let ada = ada.bearer(&session.access);
     site.verified(&server, "bob@example.com", PASSWORD).await;
+    store(&ada, "Afterwards").await;
+    stored.push("Afterwards".into());
     let mut found = vec![];
     let mut path = "/api/v1/api-keys/?limit=100".to_owned();
     loop {
@@ -141,9 +178,15 @@ async fn a_full_disk_refuses_writes_and_loses_none() {
         std::fs::copy(disk.join(name), copy.path().join(name)).unwrap();
     }
     let copy = format!("sqlite://{}/latchkey.db", copy.path().display());
-    assert_eq!(site.rows_of(&copy).await.column::<String>("PRAGMA integrity_check").await, ["ok"]);
-    let words =
-        format!("{} writes until it was full, all there afterwards; writes 503, reads served", stored.len());
+    // What is there for those who come after a kill.
+    let rows = site.rows_of(&copy).await;
+    assert_eq!(rows.column::<String>("PRAGMA integrity_check").await, ["ok"]);
+    assert_eq!(rows.count("api_keys").await as usize, stored.len());
+    assert_eq!(rows.count("accounts WHERE email_verified_at IS NOT NULL").await, 2);
+    let words = format!(
+        "{} writes until it was full and after, all there; writes 503 meanwhile, reads served",
+        stored.len()
+    );
     counted("a full disk", Engine::Sqlite, &words);
 }
 

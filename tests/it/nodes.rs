@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 
 use crate::api_keys::store;
@@ -109,6 +110,21 @@ async fn a_release_comes_to_one_node_after_the_other_under_load() {
     for node in &fresh {
         assert!(!node.log().contains("ERROR"), "{}", node.log());
     }
+}
+
+/// Longer than any statement of a request may take.
+#[tokio::test]
+async fn a_start_waits_for_the_schema_as_long_as_it_takes() {
+    let site = Site::new(Engine::Postgres).await;
+    site.start().await.node.terminate().await;
+    let rows = site.rows().await;
+    let busy = rows.0.begin().await.unwrap();
+    busy.execute_unprepared("LOCK TABLE seaql_migrations IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let (migrated, ()) = tokio::join!(site.run(&["migrate", "up"]), async {
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        busy.commit().await.unwrap();
+    });
+    migrated.assert_success();
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::crypto::access_token;
 use crate::crypto::refresh_token::RefreshKey;
 use crate::crypto::seal::Sealer;
 use crate::crypto::signing_key::{self, SigningKey};
-use crate::db::Db;
+use crate::db::{Db, in_time};
 
 const CREATION_LOCK: &str = "SELECT pg_advisory_xact_lock(5497863242318)";
 
@@ -93,7 +93,8 @@ pub(super) fn context(id: ServerKeyId, purpose: Purpose, kid: &str) -> Vec<u8> {
 
 /// All keys that are not retired, ready to use. The error is a line for the operator.
 pub(super) async fn read(db: &Db, sealer: &Sealer, now: Timestamp) -> Result<KeySet, String> {
-    let rows = unretired(now).all(db.reader()).await.map_err(|error| format!("server keys: {error}"))?;
+    let rows = in_time(unretired(now).all(db.reader())).await;
+    let rows = rows.map_err(|error| format!("server keys: {error}"))?;
     let mut signing = vec![];
     let mut refresh = None;
     let mut ids = vec![];
