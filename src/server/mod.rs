@@ -1,5 +1,6 @@
 //! Builds the application from a configuration and serves it. The tests build it the same way.
 
+mod background;
 mod cors;
 mod docs;
 pub mod edge;
@@ -13,7 +14,7 @@ use poem::endpoint::BoxEndpoint;
 use poem::http::Uri;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Route};
 use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::demands::Demands;
@@ -71,7 +72,7 @@ impl Server {
     /// Serves until `stop`, then finishes what is under way, within the configured bound, and closes the database.
     pub async fn run(self, stop: CancellationToken) -> ShutdownReport {
         let services = self.services;
-        let background = background(&services, self.transport, &stop);
+        let background = background::start(&services, self.transport, &stop);
         let http = &services.config.http;
         let report = listener::serve(
             "api",
@@ -142,34 +143,4 @@ fn http_limits(http: &crate::config::Http) -> listener::HttpLimits {
         max_header_bytes: http.max_header_bytes,
         ..listener::HttpLimits::default()
     }
-}
-
-fn background(
-    services: &Arc<Services>,
-    transport: Arc<dyn Transport>,
-    stop: &CancellationToken,
-) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    let (outbox, token) = (Arc::clone(services), stop.clone());
-    tasks.spawn(async move { outbox.deliver_mail(transport, token).await });
-    let (webhooks, token) = (Arc::clone(services), stop.clone());
-    tasks.spawn(async move { webhooks.deliver_webhooks(token).await });
-    let (reaper, token) = (Arc::clone(services), stop.clone());
-    tasks.spawn(async move { reaper.reap_regularly(token).await });
-    let (inbox, token) = (Arc::clone(services), stop.clone());
-    tasks.spawn(async move { inbox.work_on_kyc(token).await });
-    let (kyc, token) = (Arc::clone(services), stop.clone());
-    tasks.spawn(async move { kyc.watch_kyc(token).await });
-    let (counts, token) = (Arc::clone(services), stop.clone());
-    tasks.spawn(async move { counts.count_queues(token).await });
-    let (node, token) = (Arc::clone(services), stop.clone());
-    tasks.spawn(async move {
-        loop {
-            node.keys.reload(&node.db, node.sources.now()).await;
-            if token.run_until_cancelled(tokio::time::sleep(node.keys.reload_every())).await.is_none() {
-                return;
-            }
-        }
-    });
-    tasks
 }

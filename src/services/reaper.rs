@@ -1,9 +1,9 @@
 //! Removes what nothing needs any more, in bounded batches, so that no table grows without end and no request waits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use entities::Timestamp;
-use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::audit::Record;
@@ -18,11 +18,33 @@ pub const CLOCKS_AGREE: Duration = Duration::from_secs(60);
 /// A device that was not used for so long is a new one.
 const SEEN_DEVICE_DAYS: u32 = 400;
 
+/// By how much the clock was set, against one that only counts.
+struct Steps {
+    began: Instant,
+    then: Timestamp,
+}
+
+impl Steps {
+    fn since(then: Timestamp) -> Self {
+        Self { began: Instant::now(), then }
+    }
+
+    /// `elapsed` has passed since the beginning. After a day, what the clock says then counts.
+    fn until(&mut self, now: Timestamp, elapsed: Duration) -> Duration {
+        let step = Duration::from_millis((self.then + elapsed).0.abs_diff(now.0));
+        if elapsed > DAY {
+            *self = Self::since(now);
+        }
+        step
+    }
+}
+
 impl Services {
     /// Reaps until told to stop.
     pub async fn reap_regularly(&self, stop: CancellationToken) {
+        let mut steps = Steps::since(self.sources.now());
         loop {
-            if let Err(error) = self.reap_if_sure_of_the_time().await {
+            if let Err(error) = self.reap_if_sure_of_the_time(&mut steps).await {
                 metrics::counter!("latchkey_background_failures_total", "task" => "reaper").increment(1);
                 tracing::warn!(?error, "reaping");
             }
@@ -34,12 +56,22 @@ impl Services {
     }
 
     /// A clock that runs ahead would have all sessions removed, and more.
-    async fn reap_if_sure_of_the_time(&self) -> Result<(), Error> {
-        let skew = self.db.clock_skew(self.sources.now()).await?;
+    async fn reap_if_sure_of_the_time(&self, steps: &mut Steps) -> Result<(), Error> {
+        let now = self.sources.now();
+        let skew = self.db.clock_skew(now).await?;
         if skew > CLOCKS_AGREE {
             tracing::error!(
                 seconds = skew.as_secs(),
                 "this machine's clock differs from the database's; nothing is removed"
+            );
+            return Ok(());
+        }
+        // SQLite has no clock to compare with.
+        let step = steps.until(now, steps.began.elapsed());
+        if self.db.engine() == DbBackend::Sqlite && step > CLOCKS_AGREE {
+            tracing::error!(
+                seconds = step.as_secs(),
+                "this machine's clock was set; nothing is removed for a day, or until a restart"
             );
             return Ok(());
         }
@@ -177,5 +209,21 @@ impl Services {
                 return Ok(total);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_is_noticed_and_believed_after_a_day() {
+        let hour = Duration::from_secs(3600);
+        let mut steps = Steps::since(Timestamp(0));
+        assert_eq!(steps.until(Timestamp(0) + hour, hour), Duration::ZERO);
+        assert_eq!(steps.until(Timestamp(0) + 3 * hour, 2 * hour), hour);
+        assert_eq!(steps.until(Timestamp(0) + hour, 2 * hour), hour);
+        assert_eq!(steps.until(Timestamp(0) + 26 * hour, 25 * hour), hour);
+        assert_eq!(steps.until(Timestamp(0) + 27 * hour, hour), Duration::ZERO);
     }
 }

@@ -24,6 +24,7 @@ mod email_changes;
 mod email_verifications;
 mod enumeration;
 mod faults;
+mod hostile;
 mod http;
 mod imports;
 mod journey;

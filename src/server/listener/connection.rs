@@ -24,6 +24,7 @@ use poem::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::{OwnedSemaphorePermit, TryAcquireError},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -55,6 +56,8 @@ pub(super) struct Connection<E> {
     blocked_since: AtomicU64,
     /// Take no more requests. Set from anywhere, acted on by the driver.
     closing: AtomicBool,
+    /// Another one needs the place; don't wait for a head.
+    unwanted: AtomicBool,
     driver: AtomicWaker,
     /// The last request was answered without having been read to its end.
     unread: AtomicBool,
@@ -78,6 +81,7 @@ impl<E> Connection<E> {
             http2: AtomicBool::new(false),
             blocked_since: AtomicU64::new(NEVER),
             closing: AtomicBool::new(false),
+            unwanted: AtomicBool::new(false),
             driver: AtomicWaker::new(),
             unread: AtomicBool::new(false),
             leftover: Mutex::new(None),
@@ -90,10 +94,16 @@ impl<E> Connection<E> {
         self.driver.wake();
     }
 
-    /// How long the connection has been waiting for a next request, if it is.
-    pub(super) fn idle_for(&self) -> Option<Duration> {
-        let idle = self.is_idle() && !self.closing.load(Relaxed);
-        idle.then(|| (self.opened + self.last_event()).elapsed())
+    /// Asks a connection without a request to close, even if a head has begun to arrive.
+    pub(super) fn make_room(&self) {
+        self.unwanted.store(true, Relaxed);
+        self.close();
+    }
+
+    /// How long the connection has been waiting for a request or the end of its head, if it is.
+    pub(super) fn without_request_for(&self) -> Option<Duration> {
+        let free = self.in_flight.load(Relaxed) == 0 && !self.is_blocked() && !self.closing.load(Relaxed);
+        free.then(|| (self.opened + self.last_event()).elapsed())
     }
 
     /// A part of an answer was produced.
@@ -106,12 +116,14 @@ impl<E> Connection<E> {
         self.unread.store(true, Relaxed);
     }
 
-    fn began(&self, version: Version) {
-        self.in_flight.fetch_add(1, Relaxed);
+    /// Answers how many others are in flight.
+    fn began(&self, version: Version) -> usize {
+        let others = self.in_flight.fetch_add(1, Relaxed);
         self.awaiting_head.store(false, Relaxed);
         self.unread.store(false, Relaxed);
         self.http2.store(version == Version::HTTP_2, Relaxed);
         self.progressed();
+        others
     }
 
     fn received(&self) {
@@ -133,6 +145,10 @@ impl<E> Connection<E> {
 
     fn is_blocked(&self) -> bool {
         self.blocked_since.load(Relaxed) != NEVER
+    }
+
+    fn awaits_head(&self) -> bool {
+        self.in_flight.load(Relaxed) == 0 && self.awaiting_head.load(Relaxed)
     }
 
     fn is_idle(&self) -> bool {
@@ -170,22 +186,32 @@ impl<E> Connection<E> {
 }
 
 /// A request in flight, from its head to the end of its answer's body.
-pub(super) struct InFlight<E>(Arc<Connection<E>>);
+pub(super) struct InFlight<E> {
+    connection: Arc<Connection<E>>,
+    /// None for the first request of a connection, which always has a place.
+    place: Option<Result<OwnedSemaphorePermit, TryAcquireError>>,
+}
 
 impl<E> InFlight<E> {
     fn begin(connection: &Arc<Connection<E>>, version: Version) -> Self {
-        connection.began(version);
-        Self(Arc::clone(connection))
+        let first = connection.began(version) == 0;
+        let place = (!first).then(|| Arc::clone(&connection.server.more_requests).try_acquire_owned());
+        Self { connection: Arc::clone(connection), place }
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection<E>> {
-        &self.0
+        &self.connection
+    }
+
+    /// There are too many others.
+    pub(super) fn is_surplus(&self) -> bool {
+        matches!(self.place, Some(Err(_)))
     }
 }
 
 impl<E> Drop for InFlight<E> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.connection.in_flight.fetch_sub(1, Relaxed);
     }
 }
 
@@ -222,6 +248,10 @@ async fn speak<E: Endpoint + 'static>(connection: &Arc<Connection<E>>, tcp: TcpS
                     tracing::debug!(remote = %connection.remote, error, "connection failed");
                     connection.abandoned();
                 }
+                return Poll::Ready(());
+            }
+            if connection.unwanted.load(Relaxed) && connection.awaits_head() {
+                connection.unread.store(false, Relaxed);
                 return Poll::Ready(());
             }
             if connection.closing.load(Relaxed) && !told_to_close {

@@ -31,6 +31,10 @@ pub(super) async fn answer<E: Endpoint + 'static>(
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Answer<E>>, Infallible> {
     let connection = in_flight.connection();
+    if in_flight.is_surplus() {
+        let body = http::Response::<BoxBody<Bytes, io::Error>>::from(later());
+        return Ok(body.map(|body| Answer { body, in_flight }));
+    }
     let version = request.version();
     let (parts, body) = request.into_parts();
     let (body, starving) = Upload::track(body, connection);
@@ -55,9 +59,7 @@ pub(super) async fn answer<E: Endpoint + 'static>(
         }
         Err(_elapsed) => {
             tracing::error!("a request timed out");
-            let mut response = problem(Code::Unavailable);
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
-            response
+            later()
         }
     };
     connection.progressed();
@@ -71,6 +73,12 @@ fn problem(code: Code) -> poem::Response {
     metrics::counter!("latchkey_http_problems_total", "code" => code.name()).increment(1);
     let body = code.problem("-").to_json_string();
     poem::Response::builder().status(code.status()).content_type("application/problem+json").body(body)
+}
+
+fn later() -> poem::Response {
+    let mut response = problem(Code::Unavailable);
+    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+    response
 }
 
 /// A request's body that tells whether its reader is waiting for the client.

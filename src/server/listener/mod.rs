@@ -15,6 +15,7 @@ use hyper_util::{rt::TokioExecutor, server::conn::auto};
 use poem::Endpoint;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::{Id, JoinError, JoinSet},
     time::{sleep, timeout},
 };
@@ -25,7 +26,7 @@ use connection::Connection;
 /// How long to wait after the system refused a connection for want of descriptors or memory.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How often a full server looks for an idle connection to close while somebody waits.
+/// How often a full server looks for a connection to close while somebody waits.
 const MAKE_ROOM_INTERVAL: Duration = Duration::from_millis(50);
 
 /// hyper's smallest buffer; it panics below.
@@ -34,8 +35,9 @@ const MIN_HEADER_BYTES: usize = 8 * 1024;
 /// What one server, connection and request may take.
 #[derive(Debug, Clone)]
 pub struct HttpLimits {
-    /// Connections open at once. When all are taken the longest idle one is closed to make room; if none is idle,
-    /// clients wait in the kernel's queue.
+    /// Connections open at once. When all are taken, the one that has had no request for longest is closed to make room;
+    /// if all have one, clients wait in the kernel's queue. Over HTTP/2 a connection may have more requests than one: there
+    /// are as many of those, on all connections together, and beyond them the answer is 503.
     pub max_connections: usize,
     /// Within this a whole request head must arrive, counted from the connection's start or, on HTTP/1.1, from the
     /// first byte after the last answer.
@@ -91,6 +93,8 @@ struct Server<E> {
     app: Arc<E>,
     limits: HttpLimits,
     http: auto::Builder<TokioExecutor>,
+    /// For requests on connections that have one already. What a request may hold is bounded, so their number has to be.
+    more_requests: Arc<Semaphore>,
 }
 
 /// Serves `app` on `listener` until `shutdown` is cancelled; then takes no more connections, lets requests in flight
@@ -110,7 +114,8 @@ pub async fn serve<E: Endpoint + 'static>(
 ) -> ShutdownReport {
     let max_connections = limits.max_connections;
     let http = protocols(&limits);
-    let server = Arc::new(Server { app, limits, http });
+    let more_requests = Arc::new(Semaphore::new(max_connections));
+    let server = Arc::new(Server { app, limits, http, more_requests });
     let gauge = metrics::gauge!("latchkey_http_connections", "listener" => name);
     metrics::gauge!("latchkey_http_connections_limit", "listener" => name).set(max_connections as f64);
 
@@ -135,7 +140,7 @@ pub async fn serve<E: Endpoint + 'static>(
             let task = tasks.spawn(connection::drive(Arc::clone(&connection), tcp));
             open.insert(task.id(), connection);
         } else if waiting.is_some() {
-            close_longest_idle(&open);
+            make_room(&open);
         }
         gauge.set(tasks.len() as f64);
     }
@@ -171,9 +176,9 @@ fn protocols(limits: &HttpLimits) -> auto::Builder<TokioExecutor> {
         .max_header_list_size(u32::try_from(max_header_bytes).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(limits.h2_max_pending_resets)
         .max_local_error_reset_streams(limits.h2_max_error_resets)
-        // What a client may send ahead of the handlers: bodies are small here, and a connection has many streams.
+        // What a client may send ahead of the handlers: bodies are small here, and there are many connections.
         .initial_stream_window_size(64 * 1024)
-        .initial_connection_window_size(256 * 1024);
+        .initial_connection_window_size(64 * 1024);
     http
 }
 
@@ -218,9 +223,10 @@ fn forget<E>(open: &mut HashMap<Id, Arc<Connection<E>>>, ended: &Result<(Id, ())
     open.remove(&id);
 }
 
-fn close_longest_idle<E>(open: &HashMap<Id, Arc<Connection<E>>>) {
-    let idle = open.values().filter_map(|connection| Some((connection.idle_for()?, connection)));
-    if let Some((_, connection)) = idle.max_by_key(|(time, _)| *time) {
-        connection.close();
+/// Silent clients count as well: else those who open connections and say nothing would cost others theirs.
+fn make_room<E>(open: &HashMap<Id, Arc<Connection<E>>>) {
+    let free = open.values().filter_map(|connection| Some((connection.without_request_for()?, connection)));
+    if let Some((_, connection)) = free.max_by_key(|(time, _)| *time) {
+        connection.make_room();
     }
 }

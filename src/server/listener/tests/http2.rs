@@ -43,6 +43,38 @@ async fn http2_is_spoken_with_prior_knowledge() {
     assert_eq!(server.stop().await, ShutdownReport { finished: 1, aborted: 0 });
 }
 
+/// What a request holds is bounded, and so is the number of requests: one for each connection, and as many more on all together.
+#[tokio::test]
+async fn requests_beyond_the_first_of_a_connection_share_a_bound() {
+    let mut server = TestServer::start(HttpLimits { max_connections: 2, ..patient() }).await;
+    let (mut greedy, _greedy) = h2_connect(&server).await;
+    let mut held: Vec<_> = (0..3).map(|_| greedy.send_request(h2_get("/hold"), true).unwrap().0).collect();
+    for _ in 0..3 {
+        server.next_start().await;
+    }
+    let (surplus, _) = greedy.send_request(h2_get("/hold"), true).unwrap();
+    let answer = soon(surplus).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers()["retry-after"], "5");
+
+    // Others still have a request each.
+    let (mut modest, _modest) = h2_connect(&server).await;
+    let (own, _) = modest.send_request(h2_get("/"), true).unwrap();
+    assert_eq!(soon(own).await.unwrap().status(), StatusCode::OK);
+
+    // A place is free again with the end of its answer; one of two has had a place of those that are shared.
+    server.stage.gate.add_permits(2);
+    for _ in 0..2 {
+        let (answer, _, rest) = soon(futures_util::future::select_all(held)).await;
+        let mut body = answer.unwrap().into_body();
+        while soon(body.data()).await.is_some() {}
+        held = rest;
+    }
+    let (next, _) = greedy.send_request(h2_get("/hold"), true).unwrap();
+    server.stage.gate.add_permits(2);
+    assert_eq!(soon(next).await.unwrap().status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn an_idle_http2_connection_is_closed_although_it_pings() {
     let server = TestServer::start(HttpLimits { idle_timeout: SHORT, ..patient() }).await;

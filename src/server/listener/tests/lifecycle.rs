@@ -54,6 +54,23 @@ async fn an_idle_connection_makes_room_for_a_new_one() {
 }
 
 #[tokio::test]
+async fn a_connection_whose_head_does_not_come_makes_room_for_a_new_one() {
+    let server = TestServer::start(HttpLimits { max_connections: 1, ..patient() }).await;
+    for said in ["", "GET / HTT", "GET / HTTP/1.1\r\nhost: te", "PRI * HTTP/2.0\r\n\r\nSM"] {
+        let mut slow = server.connect().await;
+        slow.write_all(said.as_bytes()).await.unwrap();
+
+        let mut client = server.connect().await;
+        get(&mut client, "/").await;
+        read_answer(&mut client, "hello").await;
+        // What it had said is not read to its end, so the end may be a reset.
+        let mut rest = Vec::new();
+        let _ = soon(slow.read_to_end(&mut rest)).await;
+        assert!(!rest.starts_with(b"HTTP/1.1 2"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_graceful_stop_finishes_what_is_in_flight() {
     let mut server = TestServer::start(patient()).await;
     let mut busy = server.connect().await;
