@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use entities::server_key;
+use sea_orm::EntityTrait;
+
 use crate::clock::Sources;
 use crate::config::{self, Config};
 use crate::crypto::root_key_file::RootKeyFile;
@@ -98,8 +101,8 @@ fn settings(config: &Config, report: &mut Report) {
             ),
             Ok(_) => report.good("root key"),
             Err(_) => report.note(
-                "there is no root key yet",
-                "`latchkey serve` makes one. Keep a copy apart from the database.",
+                "there is no root key",
+                "`latchkey serve` makes the first one. Keep a copy apart from the database.",
             ),
         }
     }
@@ -161,7 +164,22 @@ async fn database(config: Config, report: &mut Report) {
             return report.bad(&crate::server::schema_error(&error), "Nothing was changed.");
         }
     }
+    if let Some(file) = RootKeyFile::of(&config).filter(|file| !file.path().exists()) {
+        // Services would make one, and a look must change nothing.
+        match server_key::Entity::find().one(db.reader()).await {
+            Err(error) => report.bad(&format!("database: {error}"), "Check the database."),
+            Ok(None) => {}
+            Ok(Some(_)) => report.bad(
+                &format!("{} is missing, and this database was made with one", file.path().display()),
+                "Put your copy there. Any other opens nothing that is stored.",
+            ),
+        }
+        return;
+    }
     match Services::start(config.into(), db, Sources::system()).await {
+        Err(error) if error.starts_with("vault.transit") => {
+            report.bad(&error, "Mend this setting; servers don't start with it.")
+        }
         Err(error) => report.bad(&error, "Use the root key that this database was made with."),
         Ok(services) => {
             report.good(&format!(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sea_orm::{DbBackend, Statement, Value};
 use sha2::{Digest, Sha256};
 
+use super::reaper::CLOCKS_AGREE;
 use super::{Error, Services};
 use crate::config::Rate;
 
@@ -103,9 +104,14 @@ pub(super) fn count_refusal(name: &'static str, per: &'static str) {
 }
 
 /// Takes one from each limit, where there is one left.
+///
+/// An instant further ahead than the burst was written by a clock that was wrong. It counts as a limit used up, or whoever
+/// came then would be kept waiting until that hour. A clock that is ahead by no more than clocks may be is believed, or the
+/// nodes behind it would give back what it counts.
 fn take(engine: DbBackend, limits: &[Limit], now: i64) -> Statement {
     let mut values: Vec<Value> = vec![now.into()];
     let mut rows = vec![];
+    let leeway = CLOCKS_AGREE.as_millis();
     for Limit { key, rate, .. } in limits {
         let burst = i64::from(rate.seconds) * 1000;
         let cost = (burst / i64::from(rate.count)).max(1);
@@ -119,6 +125,7 @@ fn take(engine: DbBackend, limits: &[Limit], now: i64) -> Statement {
            allowed = CASE WHEN rate_limits.tat > $1 THEN rate_limits.tat ELSE $1 END + excluded.cost - $1 <= excluded.burst,
            tat = CASE WHEN rate_limits.tat <= $1 THEN $1 + excluded.cost
                       WHEN rate_limits.tat + excluded.cost - $1 <= excluded.burst THEN rate_limits.tat + excluded.cost
+                      WHEN rate_limits.tat > $1 + excluded.burst + {leeway} THEN $1 + excluded.burst
                       ELSE rate_limits.tat END,
            cost = excluded.cost, burst = excluded.burst
          RETURNING key, tat, cost, burst, allowed",
@@ -129,13 +136,15 @@ fn take(engine: DbBackend, limits: &[Limit], now: i64) -> Statement {
 
 /// Starts the next wait, unless one is running.
 fn grow(engine: DbBackend, key: &[u8; 32], now: i64, first: i64, longest: i64) -> Statement {
-    // The row's own cost is the wait in force; the reaper forgets it after a quiet day.
+    // The row's own cost is the wait in force, beyond which only a clock that was ahead can have written; the reaper
+    // forgets it after a quiet day.
     let sql = "INSERT INTO rate_limits (key, tat, cost, burst, allowed) VALUES ($1, $2, $3, 0, TRUE)
          ON CONFLICT (key) DO UPDATE SET
            allowed = rate_limits.tat <= $4,
            cost = CASE WHEN rate_limits.tat > $4 THEN rate_limits.cost
                        WHEN rate_limits.cost * 2 > $5 THEN $5 ELSE rate_limits.cost * 2 END,
-           tat = CASE WHEN rate_limits.tat > $4 THEN rate_limits.tat
+           tat = CASE WHEN rate_limits.tat > $4 + rate_limits.cost THEN $4 + rate_limits.cost
+                      WHEN rate_limits.tat > $4 THEN rate_limits.tat
                       WHEN rate_limits.cost * 2 > $5 THEN $4 + $5 ELSE $4 + rate_limits.cost * 2 END
          RETURNING allowed, tat";
     let values: [Value; 5] =

@@ -1,5 +1,7 @@
 //! Stored credentials: what is taken and what is refused, what is shown and to whom, and that nothing else opens them.
 
+mod changes;
+
 use serde_json::{Value, json};
 
 use crate::support::{Answer, App, Client, Engine, PASSWORD, Providers};
@@ -212,6 +214,23 @@ on_both_engines! {
         let page = ada.get(&format!("{API_KEYS}?status=expired")).await.assert_status(200).json();
         assert_eq!(page["data"]["api_keys"][0]["name"], "Key 3");
         ada.get(&format!("{API_KEYS}?status=gone")).await.assert_status(422);
+    }
+
+    async fn a_label_is_found_as_it_is_written(app: App) {
+        let ada = app.user(ADA).await;
+        let labels = ["a_b", "axb", "A_B"];
+        for (number, label) in labels.iter().enumerate() {
+            let body = json!({
+                "provider": "binance", "name": format!("Key {number}"), "api_key": KEY, "secret": SECRET,
+                "labels": [label], "test": false,
+            });
+            ada.post(API_KEYS, &body).await.assert_status(200);
+        }
+        for label in labels {
+            let page = ada.get(&format!("{API_KEYS}?label={label}")).await.assert_status(200).json();
+            let found: Vec<&Value> = page["data"]["api_keys"].as_array().unwrap().iter().map(|key| &key["labels"]).collect();
+            assert_eq!(found, [&json!([label])]);
+        }
     }
 
     async fn mistakes_are_named_before_anything_is_stored(app: App) {

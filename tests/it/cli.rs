@@ -144,6 +144,10 @@ on_both_engines! {
         let key = database.directory.path().join("root.key");
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(doctor("LATCHKEY_LOG__LEVEL", "info").await.stdout.contains("chmod 600"));
+        // It makes none: another key would only be in the way of the right one.
+        std::fs::remove_file(&key).unwrap();
+        assert!(doctor("LATCHKEY_LOG__LEVEL", "info").await.stdout.contains("root.key is missing"));
+        assert!(!key.exists());
     }
 
     async fn a_wrong_root_key_is_found_at_the_start(engine: Engine) {

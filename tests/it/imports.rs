@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Stdio;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
@@ -74,6 +75,17 @@ on_both_engines! {
         let of = |action: &str| trail.iter().filter(|event| event.action == action).collect::<Vec<_>>();
         assert_eq!((of("account.imported").len(), of("account.password_rehashed").len()), (5, 5));
         assert!(of("account.imported").iter().all(|event| event.actor == "operator" && event.account_id.is_some()));
+    }
+
+    /// A double click: each of the requests would store a hash of its own.
+    async fn sign_ins_at_once_after_an_import_all_succeed(app: App) {
+        import(&app.database, &[confirmed("ada@example.com", BCRYPT).to_string()]).await.assert_success();
+        for answer in join_all((0..4).map(|_| app.try_login("ada@example.com", PASSWORD))).await {
+            answer.assert_status(200);
+        }
+        let trail = app.audit().await;
+        assert!(trail.iter().all(|event| event.action != "session.sign_in_failed"), "{trail:#?}");
+        App::only_event(trail, "account.password_rehashed");
     }
 
     async fn an_import_takes_over_the_profile(app: App) {

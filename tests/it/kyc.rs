@@ -1,11 +1,11 @@
 //! Identity checks: begun, decided by providers and reviewers, and worth something in tokens and policies.
 
 use entities::account::Role;
-use entities::{kyc_event, kyc_verification};
+use entities::{kyc_change, kyc_event, kyc_verification};
 use latchkey::config::Grant;
 use latchkey::plugins::kyc::Check;
 use latchkey::services::policy::Requirement;
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, App, Engine, PUBLIC_URL, User, eventually};
@@ -176,6 +176,43 @@ on_both_engines! {
         ada.refresh().await;
         app.services.look_after_kyc().await.unwrap();
         settled(&ada, &session, "expired").await;
+    }
+
+    /// As two nodes do, which find the same verifications due.
+    async fn what_two_rounds_give_up_at_once_is_given_up_once(app: App) {
+        let ada = app.user(ADA).await;
+        // More than one round is through with before the other has read them.
+        for _ in 0..20 {
+            begin(&ada, "basic").await;
+        }
+        app.clock.advance_seconds(7 * DAY);
+        let (one, other) = tokio::join!(app.services.look_after_kyc(), app.services.look_after_kyc());
+        one.and(other).unwrap();
+        let rows = kyc_verification::Entity::find().all(app.connection().await).await.unwrap();
+        assert!(rows.iter().all(|row| row.status == "expired"), "{rows:?}");
+        assert_eq!(kyc_change::Entity::find().count(app.connection().await).await.unwrap(), 20);
+        let trail = app.audit().await;
+        assert_eq!(trail.iter().filter(|event| event.action == "verification.changed").count(), 20);
+    }
+
+    /// An account that can't be read stands for whatever goes wrong with one of them.
+    async fn what_can_not_be_given_up_holds_up_nothing_else(app: App) {
+        let (ada, bob) = (app.user(ADA).await, app.user("bob@example.com").await);
+        begin(&ada, "basic").await;
+        begin(&bob, "basic").await;
+        begin(&bob, "full").await;
+        for sql in [
+            "UPDATE accounts SET role = 'unheard of' WHERE email = 'ada@example.com'",
+            // One that the provider never answered for, to be forgotten.
+            "UPDATE kyc_verifications SET reference = NULL WHERE level = 'full'",
+        ] {
+            app.connection().await.execute_unprepared(sql).await.unwrap();
+        }
+        app.clock.advance_seconds(7 * DAY);
+        app.services.look_after_kyc().await.unwrap();
+        let rows = kyc_verification::Entity::find().all(app.connection().await).await.unwrap();
+        let status = |user: &User| rows.iter().find(|row| row.account_id.to_string() == user.id).unwrap().status.clone();
+        assert_eq!((rows.len(), status(&ada), status(&bob)), (2, "pending".into(), "expired".into()));
     }
 
     async fn a_request_that_is_repeated_begins_one(app: App) {

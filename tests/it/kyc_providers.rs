@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{ManualClock, Vendors};
 
 /// Vendors that know an order which comes again.
-const REPEATING: [&str; 4] = ["sumsub", "persona", "stripe_identity", "didit"];
+pub const REPEATING: [&str; 4] = ["sumsub", "persona", "stripe_identity", "didit"];
 
 /// A provider, as the server would use it.
 struct Client {

@@ -1,15 +1,18 @@
 //! The way of a webhook through the server, from every vendor: proved, taken in once, worked on in order, confirmed.
 
 use entities::kyc_verification;
-use sea_orm::EntityTrait;
+use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::{Value, json};
 
 use crate::kyc::{VERIFICATIONS, events, id_of, settled};
+use crate::kyc_providers::REPEATING;
 use crate::support::{Answer, App, Client, Engine, User, Vendors};
 
 const ADA: &str = "ada@example.com";
 /// Vendors that sign when they have sent it. The others are kept from repeating by what is in the inbox.
 const SIGNED_WHEN_SENT: [&str; 4] = ["persona", "stripe_identity", "didit", "standard_webhooks"];
+/// Vendors that tell of a verification as soon as they have made it, under our id.
+const EARLY: [&str; 5] = ["sumsub", "persona", "veriff", "stripe_identity", "didit"];
 
 async fn app(engine: Engine, vendors: &Vendors) -> App {
     App::start(engine, |config| {
@@ -160,6 +163,63 @@ on_both_engines! {
             let again = try_begin(&ada, vendor, vendor).await.assert_status(200).json();
             assert_eq!(id_of(&begun), id_of(&again));
         }
+    }
+
+    /// The vendor has made it, the answer was lost with the server that waited for it, and a webhook came before the client
+    /// did again.
+    async fn an_early_webhook_does_not_stand_for_the_answer(engine: Engine) {
+        let vendors = Vendors::start().await;
+        let app = app(engine, &vendors).await;
+        let ada = app.user(ADA).await;
+        for vendor in EARLY {
+            let session = try_begin(&ada, vendor, vendor).await.assert_status(200).json();
+            let begun = row(&app, &session).await;
+            let lost = "UPDATE kyc_verifications SET reference = NULL, handle = NULL, sealed = NULL, poll_at = NULL";
+            let lost = format!("{lost} WHERE provider = '{vendor}'");
+            app.connection().await.execute_unprepared(&lost).await.unwrap();
+            let now = app.clock.sources().now().seconds();
+            let order = json!({
+                "reference": begun.reference, "external_id": begun.external_id, "status": "pending", "at": now,
+            });
+            let early = vendors.webhook(vendor, order).await;
+            deliver(&app.anonymous(), &path(&app, vendor), &early).await.assert_status(200);
+            crate::support::eventually("its reference", async || row(&app, &session).await.reference.map(drop)).await;
+
+            let again = try_begin(&ada, vendor, vendor).await.assert_status(200).json();
+            assert_eq!(id_of(&again), id_of(&session));
+            assert!(again["url"].is_string() || again["token"].is_string(), "{vendor}: {again}");
+            let row = row(&app, &again).await;
+            assert!(row.sealed.is_some() && row.poll_at.is_some(), "{vendor}: {row:?}");
+            if REPEATING.contains(&vendor) {
+                assert_eq!((row.reference, row.handle), (begun.reference, begun.handle), "{vendor}");
+            }
+            // Now there is an answer.
+            assert_eq!(try_begin(&ada, vendor, vendor).await.assert_status(200).json(), again);
+        }
+    }
+
+    /// It has no link any more, as one whose answer was lost; but the vendor decides on it.
+    async fn what_is_looked_at_again_is_not_begun_anew(engine: Engine) {
+        let vendors = Vendors::start().await;
+        let app = app(engine, &vendors).await;
+        let ada = app.user(ADA).await;
+        let session = try_begin(&ada, "persona", "one").await.assert_status(200).json();
+        let begun = row(&app, &session).await;
+        for status in ["approved", "in_review"] {
+            let now = app.clock.sources().now().seconds();
+            vendors.state("persona", json!({ "reference": begun.reference, "status": status })).await;
+            let order = json!({ "reference": begun.reference, "status": status, "at": now });
+            let told = vendors.webhook("persona", order).await;
+            deliver(&app.anonymous(), &path(&app, "persona"), &told).await.assert_status(200);
+            settled(&ada, &session, status).await;
+            app.clock.advance_seconds(1);
+        }
+        vendors.reset().await;
+        let again = try_begin(&ada, "persona", "one").await.assert_status(200).json();
+        assert_eq!((id_of(&again), &again["url"]), (id_of(&session), &Value::Null));
+        assert_eq!(row(&app, &again).await.reference, begun.reference);
+        let calls = vendors.calls("persona").await;
+        assert!(calls.iter().all(|call| call["method"] == "GET"), "{calls:?}");
     }
 
     async fn an_approval_counts_once_the_vendor_says_so_itself(engine: Engine) {

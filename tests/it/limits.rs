@@ -35,6 +35,24 @@ async fn login(client: &Client, email: &str) -> Answer {
     client.post("/auth/login", &json!({ "email": email, "password": PASSWORD })).await
 }
 
+async fn resend(client: &Client, email: &str) -> Answer {
+    client.post("/auth/resend-verification", &json!({ "email": email })).await
+}
+
+/// Comes back when it is told to, until it is answered; answers how many seconds that took.
+async fn waited(app: &App, mut attempt: impl AsyncFnMut() -> Answer) -> u64 {
+    let mut waited = 0;
+    loop {
+        let answer = attempt().await;
+        if answer.status == 200 {
+            return waited;
+        }
+        let wait = answer.assert_error(429, "rate_limited").retry_after();
+        app.clock.advance_seconds(wait);
+        waited += wait;
+    }
+}
+
 /// Every attempt with an address of its own.
 fn counter() -> impl FnMut() -> String {
     let mut count = 0;
@@ -154,6 +172,53 @@ on_both_engines! {
         }
         let app = app.restart(limited).await;
         login(&app.anonymous(), "ada@example.com").await.assert_error(429, "rate_limited");
+    }
+
+    async fn a_node_whose_clock_was_ahead_leaves_ordinary_waits_behind(engine: Engine) {
+        let limited = |config: &mut Config| {
+            config.limits.enabled = true;
+            config.limits.login_per_account = RATE;
+            config.limits.refresh_per_session = RATE;
+            config.limits.resend_per_address = RATE;
+        };
+        let app = App::start(engine, limited).await;
+        for (hours, email) in [(2, "ada@example.com"), (365 * 24, "bob@example.com")] {
+            app.verified(email, PASSWORD).await;
+            let ahead = app.sibling_with(app.clock.off_by(hours * 3600), limited).await;
+            let mut user = ahead.login(email, PASSWORD).await;
+            user.refresh().await;
+            resend(&ahead.anonymous(), email).await.assert_status(200);
+            ahead.stop().await;
+
+            let refreshed = app.try_refresh(&user.refresh_token).await.assert_status(200);
+            user.take(&refreshed);
+            assert_eq!(waited(&app, async || app.try_refresh(&user.refresh_token).await).await, 20);
+            assert_eq!(waited(&app, async || login(&app.anonymous(), email).await).await, 20);
+            // As long for the client, and then a minute for the address.
+            assert_eq!(waited(&app, async || resend(&app.anonymous(), email).await).await, 80);
+        }
+    }
+
+    async fn clocks_that_differ_a_little_lift_no_limit(engine: Engine) {
+        let limited = |config: &mut Config| {
+            config.limits.enabled = true;
+            config.limits.login_per_account = RATE;
+            config.limits.refresh_per_session = RATE;
+        };
+        let app = App::start(engine, limited).await;
+        app.verified("ada@example.com", PASSWORD).await;
+        let ahead = app.sibling_with(app.clock.off_by(30), limited).await;
+        let mut ada = ahead.login("ada@example.com", PASSWORD).await;
+        for _ in 0..2 {
+            login(&ahead.anonymous(), "ada@example.com").await.assert_status(200);
+        }
+        for _ in 0..3 {
+            ada.refresh().await;
+        }
+        for node in [&app, &ahead, &app, &ahead] {
+            login(&node.anonymous(), "ada@example.com").await.assert_error(429, "rate_limited");
+            node.try_refresh(&ada.refresh_token).await.assert_error(429, "rate_limited");
+        }
     }
 
     async fn parallel_attempts_do_not_slip_through(engine: Engine) {

@@ -145,6 +145,30 @@ on_both_engines! {
         assert_eq!(smtp.received(1).await[0].to, "grace@example.com");
     }
 
+    async fn an_address_that_a_mail_server_repeats_stays_out_of_log_and_database(engine: Engine) {
+        let mut smtp = SmtpServer::start(&[]).await;
+        let site = Site::new(engine).await.with("MAIL_URL", &smtp.url());
+        let server = site.start().await;
+        let rows = site.rows().await;
+        let refused = [
+            ("perm-fail", "Grace.Hopper@example.com", "no such mailbox"),
+            ("temp-fail", "Ada.Lovelace@example.com", "try again later"),
+        ];
+        for (mode, email, words) in refused {
+            smtp.mode(mode).await;
+            server.anonymous().post("/auth/signup", &credentials(email, PASSWORD)).await.assert_status(200);
+            let sql = format!("SELECT last_error FROM outbox_messages WHERE last_error LIKE '%{words}%'");
+            let error = eventually("a refusal", async || rows.column::<String>(&sql).await.pop()).await;
+            assert!(error.contains("<(recipient)>"), "{error}");
+            let log = server.log();
+            assert!(log.contains(words), "{log}");
+            let name = email.split('@').next().unwrap().to_lowercase();
+            for text in [error, log] {
+                assert!(!text.to_lowercase().contains(&name), "{text}");
+            }
+        }
+    }
+
     async fn mail_goes_over_tls_with_a_password_and_waits_while_that_is_wrong(engine: Engine) {
         let smtp = SmtpServer::start(&["--tls", "starttls", "--auth", "latchkey:right-password"]).await;
         let url = |password: &str| {

@@ -199,6 +199,17 @@ on_both_engines! {
         assert_eq!(hash(&app).await, after);
     }
 
+    async fn tickets_of_sign_ins_that_rehash_at_once_are_all_good(app: App) {
+        let (_, totp, _) = app.user_with_totp("ada@example.com").await;
+        let app = app.restart(|config| config.hashing.iterations = 3).await;
+        let tickets = (0..4).map(|_| app.ticket("ada@example.com", PASSWORD));
+        for ticket in futures_util::future::join_all(tickets).await {
+            app.anonymous().verify_totp(&ticket, &totp.code(app.now())).await.assert_status(200);
+            app.next_code();
+        }
+        App::only_event(app.audit().await, "account.password_rehashed");
+    }
+
     async fn sessions_outlive_a_restart(app: App) {
         let mut ada = app.user("ada@example.com").await;
         let app = app.restart(|_| {}).await;

@@ -11,7 +11,7 @@ Arguments: --tls none|starttls|implicit, --tls-host NAME (whom the certificate i
 On stdin, a command switches how the next sessions and messages are treated:
 
     {"mode": "accept"}      {"mode": "refuse"}      closes each connection without a greeting
-    {"mode": "temp-fail"}   {"mode": "perm-fail"}   451, 550 in answer to the message
+    {"mode": "temp-fail"}   {"mode": "perm-fail"}   451, 550 in answer to the message, repeating whom it is for
     {"mode": "drop"}        closes the established connections, then accepts
     {"mode": "slow", "seconds": 5}                  waits before it answers to the message
 
@@ -77,10 +77,12 @@ class Server:
     async def handle_DATA(self, server, session, envelope):
         if self.mode == "slow":
             await asyncio.sleep(self.delay)
+        # Servers repeat whom a message is for, and write it in their own way: no client may log this.
+        to = envelope.rcpt_tos[0]
         if self.mode == "temp-fail":
-            return "451 4.3.0 try again later"
+            return f"451 4.3.0 <{to}>: try again later"
         if self.mode == "perm-fail":
-            return "550 5.1.1 no such mailbox"
+            return f"550 5.1.1 <{to.upper()}> ({to.split('@')[0]}@localhost): no such mailbox"
         user = session.auth_data if session.authenticated else None
         say(
             event="message",

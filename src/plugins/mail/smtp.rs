@@ -8,7 +8,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::future::BoxFuture;
 use lettre::{
-    Message,
+    Address, Message,
     transport::smtp::{
         self,
         authentication::{Credentials, Mechanism},
@@ -121,7 +121,7 @@ impl Smtp {
                 self.park(connection);
                 Ok(())
             }
-            Ok(Err(error)) => Err(self.refused(&error)),
+            Ok(Err(error)) => Err(self.refused(&error, message.envelope().to())),
             Err(_) => Err(self.too_slow("the message")),
         }
     }
@@ -161,7 +161,7 @@ impl Smtp {
     ) -> Result<T, SendError> {
         match timeout(self.timeouts.command, step).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(SendError { permanent: false, ..self.refused(&error) }),
+            Ok(Err(error)) => Err(SendError { permanent: false, ..self.refused(&error, &[]) }),
             Err(_) => Err(self.too_slow(name)),
         }
     }
@@ -188,12 +188,18 @@ impl Smtp {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn refused(&self, error: &smtp::Error) -> SendError {
+    /// Servers like to repeat what they were told: it stays out of the error, and with that out of logs and database.
+    fn refused(&self, error: &smtp::Error, recipients: &[Address]) -> SendError {
         // 530 asks for credentials (RFC 4954 §6): ours to mend, and no reason to lose a mail.
         let permanent = error.is_permanent() && error.status().is_some_and(|code| u16::from(code) != 530);
         let mut message = error.to_string();
         for secret in &self.secrets {
             message = message.replace(secret.as_str(), "(redacted)");
+        }
+        for recipient in recipients {
+            for part in [recipient.to_string(), format!("{}@", recipient.user())] {
+                message = replace_in_any_case(&message, &part, "(recipient)");
+            }
         }
         let message = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect();
         SendError { permanent, message }
@@ -226,6 +232,20 @@ impl Transport for Smtp {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         format!("SMTP to {host}:{} {security}", self.port)
     }
+}
+
+/// Letters beyond ASCII are taken as they are, so that positions stay what they are.
+fn replace_in_any_case(text: &str, part: &str, by: &str) -> String {
+    let (folded, part) = (text.to_ascii_lowercase(), part.to_ascii_lowercase());
+    let mut replaced = String::with_capacity(text.len());
+    let mut rest = 0;
+    for (at, found) in folded.match_indices(&part) {
+        replaced.push_str(&text[rest..at]);
+        replaced.push_str(by);
+        rest = at + found.len();
+    }
+    replaced.push_str(&text[rest..]);
+    replaced
 }
 
 /// Certificates are verified against the public authorities and `ca`, and against the host's name.

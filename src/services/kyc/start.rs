@@ -16,7 +16,7 @@ use super::super::limits::Limit;
 use super::super::sessions::Caller;
 use super::super::vault::Mistake;
 use super::super::{Error, Origin, Services};
-use super::{Configured, Handover, SealedHandover, failed};
+use super::{Configured, Handover, SealedHandover, failed, status_of};
 use crate::plugins::kyc::{Order, Session, Started, Status};
 use crate::secret::Secret;
 
@@ -48,11 +48,11 @@ impl Services {
         let configured = self.offering(&new)?;
         let key = new.idempotency_key.as_deref().map(|key| hashed(owner, key));
         let row = match self.begun(owner, key.as_deref(), configured.name(), &new).await? {
-            Some(row) if row.reference.is_some() => {
+            Some(row) if is_unanswered(&row) => self.take_up(row).await?,
+            Some(row) => {
                 let handover = self.handover(&row)?;
                 return Ok((row, handover));
             }
-            Some(row) => self.take_up(row).await?,
             None => {
                 let rate = self.config.limits.verification_per_account;
                 self.admit(vec![Limit::subject("verification", &owner.to_string(), rate)]).await?;
@@ -188,7 +188,7 @@ impl Services {
                     let update = kyc_verification::Entity::update_many()
                         .col_expr(kyc_verification::Column::BusyUntil, Expr::value(now + LEASE))
                         .filter(kyc_verification::Column::Id.eq(id))
-                        .filter(kyc_verification::Column::Reference.is_null())
+                        .filter(kyc_verification::Column::Sealed.is_null())
                         .filter(kyc_verification::Column::BusyUntil.lte(now));
                     Ok(update.exec(transaction).await?.rows_affected)
                 })
@@ -286,6 +286,13 @@ impl Services {
             serde_json::from_slice(&plain).map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Handover { url, token: token.map(Secret::new) })
     }
+}
+
+/// Whether the provider's answer is still to come. The reference does not tell: a webhook may have brought it before. What
+/// the person goes on with comes with the answer alone. It is gone once the verification has ended, and one that is looked
+/// at again after that must stay the one that the provider decides on.
+fn is_unanswered(row: &kyc_verification::Model) -> bool {
+    row.reference.is_none() || row.sealed.is_none() && status_of(row) == Status::Pending
 }
 
 fn hashed(owner: AccountId, key: &str) -> Vec<u8> {

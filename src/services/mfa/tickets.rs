@@ -40,7 +40,8 @@ pub(in super::super) struct Ticket {
 }
 
 impl Services {
-    /// A ticket for somebody who has given the right password of an account with a second factor.
+    /// A ticket for somebody who has given the right password of an account with a second factor; refused when a new hash is
+    /// to be stored and the old one is no longer there.
     pub(in super::super) async fn challenge(
         &self,
         account: &account::Model,
@@ -76,12 +77,16 @@ impl Services {
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
                     if let Some(hash) = rehashed {
-                        account::Entity::update_many()
+                        let replaced = account::Entity::update_many()
                             .col_expr(account::Column::PasswordHash, Expr::value(hash))
                             .filter(account::Column::Id.eq(id))
                             .filter(account::Column::PasswordHash.eq(proven))
                             .exec(transaction)
                             .await?;
+                        // What is stored by now may be of another password, for which nothing was proved.
+                        if replaced.rows_affected == 0 {
+                            return Err(Error::InvalidCredentials);
+                        }
                     }
                     let row = row.into_active_model().reset_all();
                     mfa_ticket::Entity::insert(row).exec_without_returning(transaction).await?;

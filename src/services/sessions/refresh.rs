@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::super::audit::{Action, Actor, Event, Record};
 use super::super::policy::{AAL1, AAL2};
+use super::super::reaper::CLOCKS_AGREE;
 use super::super::{Error, Origin, Services, limits};
 use super::{SignedIn, Which, revoke};
 use crate::crypto::refresh_token::RefreshToken;
@@ -149,7 +150,8 @@ async fn renew(db: &Db, renewals: Vec<Renewal>) -> Result<Vec<Option<Renewed>>, 
     .await
 }
 
-/// Moves counters on, where the token is the current one, session and account are alive and the limit allows it.
+/// Moves counters on, where the token is the current one, session and account are alive and the limit allows it. A limit
+/// that only a clock that was ahead can have written leaves this one refresh.
 fn swap(engine: DbBackend, terms: Terms, tokens: impl Iterator<Item = RefreshToken>) -> Statement {
     let mut values: Vec<Value> = vec![
         terms.now.into(),
@@ -157,6 +159,7 @@ fn swap(engine: DbBackend, terms: Terms, tokens: impl Iterator<Item = RefreshTok
         terms.cost.into(),
         Timestamp(terms.now.0 + terms.burst - terms.cost).into(),
         (terms.now + terms.idle_aal2).into(),
+        (Timestamp(terms.now.0 + terms.burst) + CLOCKS_AGREE).into(),
     ];
     let fixed = values.len();
     for token in tokens {
@@ -173,12 +176,12 @@ fn swap(engine: DbBackend, terms: Terms, tokens: impl Iterator<Item = RefreshTok
         "WITH asked (asked_id, asked_counter) AS (VALUES {})
          UPDATE sessions SET counter = counter + 1, rotated_at = $1,
            idle_expires_at = CASE WHEN aal >= {AAL2} THEN $5 ELSE $2 END,
-           refresh_tat = CASE WHEN refresh_tat > $1 THEN refresh_tat ELSE $1 END + $3,
+           refresh_tat = CASE WHEN refresh_tat > $6 THEN $4 WHEN refresh_tat > $1 THEN refresh_tat ELSE $1 END + $3,
            ial = (SELECT CASE WHEN a.ial_until > $1 THEN a.ial ELSE 0 END FROM accounts a
              WHERE a.id = sessions.account_id)
          FROM asked
          WHERE sessions.id = asked_id AND counter = asked_counter AND revoked_at IS NULL AND expires_at > $1
-           AND idle_expires_at > $1 AND refresh_tat <= $4
+           AND idle_expires_at > $1 AND (refresh_tat <= $4 OR refresh_tat > $6)
            AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id AND a.disabled_at IS NULL
              AND a.deletion_due_at IS NULL)
          RETURNING {},

@@ -40,6 +40,25 @@ impl Services {
             Limit::subject("login", email_key, limits.login_per_account),
         ])
         .await?;
+        let (account, rehashed) = self.prove(email_key, password.clone(), origin).await?;
+        let hashed_anew = rehashed.is_some();
+        match self.go_on(account, rehashed, device_token, origin).await {
+            // Of two at once, the other one has stored its hash. Whether it is of the same password is asked anew, once.
+            Err(Error::InvalidCredentials) if hashed_anew => {
+                let (account, rehashed) = self.prove(email_key, password, origin).await?;
+                self.go_on(account, rehashed, device_token, origin).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Finds whose password it is; with a new hash of it, if one is to be stored.
+    async fn prove(
+        &self,
+        email_key: &str,
+        password: Password,
+        origin: &Origin,
+    ) -> Result<(account::Model, Option<String>), Error> {
         let found = account::Entity::find()
             .filter(account::Column::EmailKey.eq(email_key))
             .one(self.db.reader())
@@ -54,7 +73,7 @@ impl Services {
             (Some(account), None) => {
                 let rehashed =
                     if verdict.needs_rehash { Some(self.hasher.hash(password).await?) } else { None };
-                self.go_on(account, rehashed, device_token, origin).await
+                Ok((account, rehashed))
             }
             (found, refusal) => {
                 let refusal = refusal.unwrap_or(Error::InvalidCredentials);

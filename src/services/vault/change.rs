@@ -2,7 +2,7 @@
 
 use entities::{ApiKeyId, Timestamp, api_key};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, Set};
 use serde_json::{Map, Value};
 
 use super::super::audit::Action;
@@ -46,26 +46,28 @@ impl Services {
         let rate = self.config.limits.api_key_per_account;
         self.admit(vec![Limit::subject("api_key", &owner.to_string(), rate)]).await?;
         let old = self.api_key_of(self.db.reader(), owner, id).await?;
-        let now = self.sources.now();
-        let mut new = api_key::Model { updated_at: now, ..old.clone() };
+        // Only what this request changes. Others may change the rest meanwhile, for seconds while a connection is tested;
+        // tests and signatures count on; and a new root key wraps the record's.
+        let mut row = api_key::ActiveModel::default();
         let mut changed = vec![];
         if let Some(name) = change.name {
-            new.name_key = name.to_lowercase();
-            new.name = name;
+            row.name_key = Set(name.to_lowercase());
+            row.name = Set(name);
             changed.push("name");
         }
         if let Some(labels) = change.labels {
-            new.labels = serde_json::json!(labels).to_string();
+            row.labels = Set(serde_json::json!(labels).to_string());
             changed.push("labels");
         }
         if let Some(rules) = change.rules {
-            new.rules = serde_json::json!(rules).to_string();
+            row.rules = Set(serde_json::json!(rules).to_string());
             changed.push("rules");
         }
         if let Some(expires_at) = change.expires_at {
-            new.expires_at = expires_at;
+            row.expires_at = Set(expires_at);
             changed.push("expires_at");
         }
+        let (mut action, mut version) = (Action::ApiKeyChanged, old.version);
         if let Some([api_key, secret, passphrase]) = change.credential {
             let settings = match change.settings {
                 Some(settings) => settings,
@@ -75,64 +77,47 @@ impl Services {
             let parts = [api_key.as_ref(), secret.as_ref(), passphrase.as_ref()];
             let (connector, credential) = self.checked(&old.provider, Some(environment), parts, settings)?;
             if self.config.vault.refuse_withdrawal_keys {
-                let result = self.try_connection(owner, id, connector, &credential, now.0).await?;
+                let nonce = self.sources.now().0;
+                let result = self.try_connection(owner, id, connector, &credential, nonce).await?;
                 if result.may_withdraw() {
                     let event = Visitor::Person(caller.clone()).event(Action::ApiKeyRefused, origin);
                     self.write_audit(event.detail(serde_json::json!({ "provider": old.provider }))).await?;
                     return Err(may_withdraw());
                 }
             }
-            new.version = old.version + 1;
-            let sealed = self.seal_credential(&place(owner, id, new.version), &credential).await?;
-            new.wrapped_key = sealed.wrapped_key;
-            new.sealed_api_key = sealed.api_key;
-            new.sealed_secret = sealed.secret;
-            new.sealed_passphrase = sealed.passphrase;
-            new.hint = hint(credential.api_key.expose());
-            new.environment = credential.environment;
-            new.settings = Value::Object(credential.settings).to_string();
-            new.status = Judgement::Untested.name().to_owned();
-            (new.tested_at, new.outcome, new.report) = (None, None, None);
-            new.busy_until = Timestamp(0);
+            (action, version) = (Action::ApiKeyReplaced, old.version + 1);
+            let sealed = self.seal_credential(&place(owner, id, version), &credential).await?;
+            row.version = Set(version);
+            row.wrapped_key = Set(sealed.wrapped_key);
+            row.sealed_api_key = Set(sealed.api_key);
+            row.sealed_secret = Set(sealed.secret);
+            row.sealed_passphrase = Set(sealed.passphrase);
+            row.hint = Set(hint(credential.api_key.expose()));
+            row.environment = Set(credential.environment);
+            row.settings = Set(Value::Object(credential.settings).to_string());
+            row.status = Set(Judgement::Untested.name().to_owned());
+            (row.tested_at, row.outcome, row.report) = (Set(None), Set(None), Set(None));
+            row.busy_until = Set(Timestamp(0));
             changed.push("credential");
         }
         if changed.is_empty() {
             return Ok(old);
         }
-        let action = if new.version > old.version { Action::ApiKeyReplaced } else { Action::ApiKeyChanged };
-        let record = self.audit(Visitor::Person(caller.clone()).event(action, origin).detail(
-            serde_json::json!({ "api_key": id.to_string(), "fields": changed, "version": new.version }),
-        ));
-        let updated = new.clone();
+        row.updated_at = Set(self.sources.now());
+        let detail = serde_json::json!({ "api_key": id.to_string(), "fields": changed, "version": version });
+        let record = self.audit(Visitor::Person(caller.clone()).event(action, origin).detail(detail));
         self.db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
                     lock(transaction, owner).await?.ok_or(Error::InvalidAccessToken)?;
-                    // What tests and signatures count goes on meanwhile, and is not for this change to set back. Nor is the
-                    // wrapped key, which a new root key may have wrapped since.
-                    let mut row = updated.into_active_model().reset_all();
-                    row.not_set(api_key::Column::Nonce);
-                    row.not_set(api_key::Column::LastUsedAt);
-                    if action == Action::ApiKeyChanged {
-                        for column in [
-                            api_key::Column::WrappedKey,
-                            api_key::Column::TestedAt,
-                            api_key::Column::Outcome,
-                            api_key::Column::Report,
-                            api_key::Column::Status,
-                            api_key::Column::BusyUntil,
-                        ] {
-                            row.not_set(column);
-                        }
+                    let mut update =
+                        api_key::Entity::update_many().set(row).filter(api_key::Column::Id.eq(id));
+                    if action == Action::ApiKeyReplaced {
+                        // Sealed for the version after this one, whose environment and settings it was checked with.
+                        update = update.filter(api_key::Column::Version.eq(old.version));
                     }
-                    row.not_set(api_key::Column::Id);
-                    let done = api_key::Entity::update_many()
-                        .set(row)
-                        .filter(api_key::Column::Id.eq(id))
-                        .filter(api_key::Column::Version.eq(old.version))
-                        .exec(transaction)
-                        .await
-                        .map_err(name_taken)?;
+                    let done = update.exec(transaction).await.map_err(name_taken)?;
+                    // Removed or replaced meanwhile: what was read is not there any more.
                     if done.rows_affected == 0 {
                         return Err(Error::NotFound);
                     }

@@ -1,7 +1,8 @@
 //! What somebody has in the vault, without the secrets.
 
 use entities::{AccountId, ApiKeyId, Timestamp, api_key};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Expr, ExprTrait, Func};
+use sea_orm::{ColumnTrait, Condition, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::super::page::cut;
 use super::super::{Error, Services};
@@ -59,8 +60,13 @@ impl Services {
             };
         }
         if let Some(label) = filter.label {
-            // Labels have no character that JSON or a pattern would read otherwise.
-            condition = condition.add(Column::Labels.like(format!("%\"{label}\"%")));
+            // `LIKE` takes `_` for any character, and on SQLite `a` for `A`. JSON has a label as it is, in quotation marks.
+            let function = match self.db.engine() {
+                DbBackend::Postgres => "strpos",
+                _ => "instr",
+            };
+            let position = Func::cust(function).arg(Expr::col(Column::Labels)).arg(format!("\"{label}\""));
+            condition = condition.add(position.gt(0));
         }
         if let Some(Place { at, id }) = before {
             let as_old = Condition::all().add(Column::CreatedAt.eq(at)).add(Column::Id.lt(id));
