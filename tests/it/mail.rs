@@ -121,6 +121,50 @@ on_both_engines! {
         assert_eq!(smtp.letters().len(), 1);
     }
 
+    /// A weekend of it: a mail is tried for two days, and one that a server takes within that time arrives.
+    async fn a_mail_server_that_is_down_for_long_costs_the_mails_of_before_two_days(engine: Engine) {
+        let mut smtp = SmtpServer::start(&[]).await;
+        let app = app(engine, &smtp.url()).await;
+        smtp.mode("refuse").await;
+        app.sign_up("ada@example.com", PASSWORD).await;
+        let began = app.clock.sources().now();
+        let until = async |message: &str, attempts: i32| {
+            eventually("an attempt", async || {
+                app.services.outbox.wake();
+                let found = outbox(&app).await.into_iter().find(|row| row.id.to_string() == message).unwrap();
+                // Until then it is claimed.
+                let wait = Duration::from_secs(3600.min(5 << (attempts - 1).min(20)));
+                let stored = found.attempts == attempts && found.due_at == app.clock.sources().now() + wait;
+                (found.state != State::Pending || stored).then_some(found)
+            })
+            .await
+        };
+        let first = outbox(&app).await.remove(0).id.to_string();
+        for attempt in 1..56 {
+            let row = until(&first, attempt).await;
+            assert_eq!(row.state, State::Pending, "{attempt}");
+            app.clock.advance(row.due_at.since(app.clock.sources().now()));
+            if attempt == 30 {
+                app.sign_up("grace@example.com", PASSWORD).await;
+            }
+        }
+        let row = until(&first, 56).await;
+        assert_eq!(row.state, State::Dead);
+        let hours = app.clock.sources().now().since(began).as_secs() / 3600;
+        assert!((40..=56).contains(&hours), "{hours}");
+
+        smtp.mode("accept").await;
+        app.clock.advance_seconds(3600);
+        app.services.outbox.wake();
+        let letters = smtp.received(1).await;
+        assert_eq!(letters[0].to, "grace@example.com");
+        // Ada asks for another.
+        let ada = serde_json::json!({ "email": "ada@example.com" });
+        app.anonymous().post("/auth/resend-verification", &ada).await.assert_status(200);
+        app.services.outbox.wake();
+        assert_eq!(smtp.received(2).await[1].to, "ada@example.com");
+    }
+
     async fn a_mail_refused_for_good_is_given_up_and_the_operator_told(engine: Engine) {
         let mut smtp = SmtpServer::start(&[]).await;
         smtp.mode("perm-fail").await;

@@ -16,7 +16,8 @@ pub struct Tally {
     tries: usize,
     pause: Duration,
     answers: AtomicU64,
-    retries: AtomicU64,
+    refusals: AtomicU64,
+    cuts: AtomicU64,
     over: AtomicBool,
 }
 
@@ -27,7 +28,8 @@ impl Tally {
             tries,
             pause,
             answers: AtomicU64::new(0),
-            retries: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
+            cuts: AtomicU64::new(0),
             over: AtomicBool::new(false),
         }
     }
@@ -36,9 +38,14 @@ impl Tally {
         self.answers.load(Ordering::Relaxed)
     }
 
-    /// Requests that were made again because a connection had ended, or the server said "later".
-    pub fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
+    /// Requests that were made again because the server said "later".
+    pub fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were made again because a connection had ended.
+    pub fn cuts(&self) -> u64 {
+        self.cuts.load(Ordering::Relaxed)
     }
 
     /// Lets everybody stop.
@@ -81,17 +88,20 @@ impl Person {
                 None => Connection::open(self.service).await.unwrap(),
             };
             let access = self.session.access.clone();
-            match connection.call(method, path, Some(&access), body).await {
-                Ok(answer) if answer.status == 503 => assert!(answer.retry_after() > 0),
+            let again = match connection.call(method, path, Some(&access), body).await {
+                Ok(answer) if answer.status == 503 => {
+                    assert!(answer.retry_after() > 0);
+                    &self.tally.refusals
+                }
                 Ok(answer) => {
                     self.tally.answers.fetch_add(1, Ordering::Relaxed);
                     let goes = answer.header("connection").is_some_and(|value| value == "close");
                     self.connection = (!goes).then_some(connection);
                     return answer;
                 }
-                Err(_) => {}
-            }
-            self.tally.retries.fetch_add(1, Ordering::Relaxed);
+                Err(_) => &self.tally.cuts,
+            };
+            again.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(self.tally.pause).await;
         }
         panic!("{method} {path} was refused {tries} times in a row");
