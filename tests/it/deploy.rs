@@ -58,6 +58,19 @@ fn the_dashboard_shows_metrics_that_there_are() {
     assert!(hidden.is_empty(), "{hidden:?}");
 }
 
+/// Where systemd is installed: what it says of the unit, from 0, closed, to 10.
+#[test]
+fn the_unit_leaves_little_open() {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/latchkey.service");
+    let analysis = std::process::Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--threshold=20", unit])
+        .output();
+    match analysis {
+        Ok(analysis) => assert!(analysis.status.success(), "{}", String::from_utf8_lossy(&analysis.stdout)),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
+    }
+}
+
 #[test]
 fn alerts_are_about_metrics_that_there_are_and_lead_to_a_place_to_read() {
     let alerts: Value = serde_norway::from_str(ALERTS).unwrap();
