@@ -178,7 +178,7 @@ async fn database(config: Config, report: &mut Report) {
     }
     match Services::start(config.into(), db, Sources::system()).await {
         Err(error) if error.starts_with("vault.transit") => {
-            report.bad(&error, "Mend this setting; servers don't start with it.")
+            report.bad(&error, "Mend this setting; servers don't start with it.");
         }
         Err(error) => report.bad(&error, "Use the root key that this database was made with."),
         Ok(services) => {
