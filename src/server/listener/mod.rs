@@ -29,6 +29,10 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// How often a full server looks for a connection to close while somebody waits.
 const MAKE_ROOM_INTERVAL: Duration = Duration::from_millis(50);
 
+/// What the kernel keeps of an answer until the client takes it, in bytes; it doubles that for itself. Left alone it keeps
+/// megabytes, of memory that is nobody's, for each client that does not read.
+const SEND_BUFFER: usize = 128 * 1024;
+
 /// hyper's smallest buffer; it panics below.
 const MIN_HEADER_BYTES: usize = 8 * 1024;
 
@@ -112,6 +116,10 @@ pub async fn serve<E: Endpoint + 'static>(
     shutdown: CancellationToken,
     grace: Duration,
 ) -> ShutdownReport {
+    // Connections take after the socket they come from.
+    if let Err(error) = socket2::SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER) {
+        tracing::warn!(%error, "the size of send buffers can't be set");
+    }
     let max_connections = limits.max_connections;
     let http = protocols(&limits);
     let more_requests = Arc::new(Semaphore::new(max_connections));

@@ -49,7 +49,12 @@ struct Stage {
     started: mpsc::UnboundedSender<String>,
     running: AtomicUsize,
     peak: AtomicUsize,
+    /// Of the answers to `/endless`.
+    parts: AtomicUsize,
 }
+
+/// Bytes.
+const PART: usize = 65_536;
 
 struct TestServer {
     address: SocketAddr,
@@ -73,6 +78,7 @@ impl TestServer {
             started: sender,
             running: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
+            parts: AtomicUsize::new(0),
         });
         let app = make({
             let stage = Arc::clone(&stage);
@@ -121,7 +127,12 @@ async fn handle(stage: Arc<Stage>, request: Request) -> poem::Result<Response> {
         "/error" => Err(poem::Error::from_string("no such tea", StatusCode::IM_A_TEAPOT))?,
         "/panic" => panic!("on purpose"),
         "/endless" => {
-            Body::from_bytes_stream(stream::repeat_with(|| Ok::<_, io::Error>(vec![b'x'; 65536]))).into()
+            let stage = Arc::clone(&stage);
+            let parts = stream::repeat_with(move || {
+                stage.parts.fetch_add(1, Ordering::SeqCst);
+                Ok::<_, io::Error>(vec![b'x'; PART])
+            });
+            Body::from_bytes_stream(parts).into()
         }
         _ => "hello".into(),
     };

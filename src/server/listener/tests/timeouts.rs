@@ -60,7 +60,14 @@ async fn a_slow_handler_outlives_the_timeouts_of_idle_clients() {
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut() {
     let mut server = TestServer::start(HttpLimits { write_timeout: SHORT, ..patient() }).await;
-    let mut client = server.connect().await;
+    // Once it answers, what it sets is set.
+    let mut first = server.connect().await;
+    get(&mut first, "/").await;
+    read_answer(&mut first, "hello").await;
+    server.next_start().await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut client = soon(socket.connect(server.address)).await.unwrap();
     get(&mut client, "/endless").await;
     server.next_start().await;
     // Only a cut ends the endless answer; the reset that follows discards what the client did not fetch.
@@ -70,6 +77,9 @@ async fn a_client_that_does_not_read_is_cut() {
         }
     })
     .await;
+    // The kernel has kept some of it.
+    let kept = server.stage.parts.load(Ordering::SeqCst) * PART;
+    assert!(kept < 1 << 20, "{kept}");
 }
 
 #[tokio::test]
