@@ -36,9 +36,7 @@ on_both_engines! {
         app.anonymous().login_with_passkey(&mut stranger).await.assert_error(403, "passkey_refused");
         assert!(app.services.set_disabled(id, false).await.unwrap());
 
-        // To be deleted: signing in takes it back, until it is too late.
-        set(&app, format!("deletion_due_at = {}", app.now().0)).await;
-        app.anonymous().login_with_passkey(&mut laptop).await.assert_error(403, "passkey_refused");
+        // To be deleted: signing in takes it back.
         set(&app, format!("deletion_due_at = {}", app.now().0 + 1)).await;
         app.anonymous().login_with_passkey(&mut laptop).await.assert_status(200);
         App::only_event(app.audit().await, "account.deletion_cancelled");
@@ -57,6 +55,11 @@ on_both_engines! {
         // Unconfirmed.
         let app = app.restart(|_| {}).await;
         app.anonymous().login_with_passkey(&mut laptop).await.assert_error(403, "email_not_verified");
+
+        // Too late to take a deletion back; from here on it may happen at any moment.
+        let app = app.restart(lax).await;
+        set(&app, format!("deletion_due_at = {}", app.now().0)).await;
+        app.anonymous().login_with_passkey(&mut laptop).await.assert_error(403, "passkey_refused");
     }
 
     async fn challenges_are_few_and_pass(app: App) {
