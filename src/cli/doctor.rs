@@ -177,10 +177,10 @@ async fn database(config: Config, report: &mut Report) {
         return;
     }
     match Services::start(config.into(), db, Sources::system()).await {
-        Err(error) if error.starts_with("vault.transit") => {
-            report.bad(&error, "Mend this setting; servers don't start with it.");
-        }
-        Err(error) => report.bad(&error, "Use the root key that this database was made with."),
+        Err(error) => report.bad(
+            &error,
+            "Servers don't start with it. Mend what it names; a root key has to be the one that this database was made with.",
+        ),
         Ok(services) => {
             report.good(&format!(
                 "keys: {} to verify with",

@@ -13,14 +13,20 @@ use crate::support::{Engine, PASSWORD, counted, eventually};
 
 const ADA: &str = "ada@example.com";
 
-#[tokio::test]
-async fn a_database_that_stops_answering_costs_the_time_it_takes() {
+/// A server with four connections to its database, over a line.
+async fn behind_a_line() -> (Site, Line, Process) {
     let site = Site::new(Engine::Postgres).await;
     let line = Line::start(&site.database).await;
     let url = line.url(&site.database);
     let site = site.with("DATABASE_URL", &url).with("DATABASE_CONNECTIONS", "4");
     let server = site.start().await;
     site.verified(&server, ADA, PASSWORD).await;
+    (site, line, server)
+}
+
+#[tokio::test]
+async fn a_database_that_stops_answering_costs_the_time_it_takes() {
+    let (_site, line, server) = behind_a_line().await;
     let session = server.login(ADA, PASSWORD).await;
     line.hold();
     let ada = server.anonymous().bearer(&session.access);
@@ -91,12 +97,7 @@ pub fn fill(disk: &Path) -> PathBuf {
 /// Whoever asked the machine that is gone waits in vain, and so would a pool for its connections.
 #[tokio::test]
 async fn a_database_that_vanishes_is_replaced_by_the_next() {
-    let site = Site::new(Engine::Postgres).await;
-    let line = Line::start(&site.database).await;
-    let url = line.url(&site.database);
-    let site = site.with("DATABASE_URL", &url).with("DATABASE_CONNECTIONS", "4");
-    let server = site.start().await;
-    site.verified(&server, ADA, PASSWORD).await;
+    let (_site, line, server) = behind_a_line().await;
     let ada = server.anonymous().bearer(&server.login(ADA, PASSWORD).await.access);
     // So many that each connection is in use when it happens.
     let change = async |number: usize| {
@@ -105,7 +106,7 @@ async fn a_database_that_vanishes_is_replaced_by_the_next() {
     line.hold();
     let asked = join_all((0..12).map(change));
     let gone = async {
-        let used = || server.metric("latchkey_db_connections");
+        let used = || server.metric("latchkey_db_connections{pool=\"shared\",state=\"used\"}");
         eventually("all connections in use", async || (used().await >= 4.0).then_some(())).await;
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         line.fail_over();

@@ -33,6 +33,10 @@ const MAKE_ROOM_INTERVAL: Duration = Duration::from_millis(50);
 /// megabytes, of memory that is nobody's, for each client that does not read.
 const SEND_BUFFER: usize = 128 * 1024;
 
+/// Clients that the kernel lets wait for [`serve`] to accept them; no more than it is set to (net.core.somaxconn). Those beyond
+/// hear nothing, and try again after a second.
+const BACKLOG: i32 = 4096;
+
 /// hyper's smallest buffer; it panics below.
 const MIN_HEADER_BYTES: usize = 8 * 1024;
 
@@ -116,9 +120,10 @@ pub async fn serve<E: Endpoint + 'static>(
     shutdown: CancellationToken,
     grace: Duration,
 ) -> ShutdownReport {
-    // Connections take after the socket they come from.
-    if let Err(error) = socket2::SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER) {
-        tracing::warn!(%error, "the size of send buffers can't be set");
+    // Connections take after the socket they come from. Its queue is set by listening once more; tokio asks for 128.
+    let socket = socket2::SockRef::from(&listener);
+    if let Err(error) = socket.set_send_buffer_size(SEND_BUFFER).and_then(|()| socket.listen(BACKLOG)) {
+        tracing::warn!(%error, "send buffers and queue of the port are the system's");
     }
     let max_connections = limits.max_connections;
     let http = protocols(&limits);

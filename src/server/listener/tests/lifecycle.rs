@@ -41,6 +41,19 @@ async fn connections_beyond_the_cap_wait_for_room() {
 }
 
 #[tokio::test]
+async fn clients_that_come_at_once_are_all_let_in() {
+    let server = TestServer::start(patient()).await;
+    tokio::task::yield_now().await;
+    // The server runs on this thread, and can accept none of them.
+    let connect = |_| std::net::TcpStream::connect_timeout(&server.address, PATIENCE).unwrap();
+    let clients: Vec<_> = (0..400).map(connect).collect();
+    let mut last = TcpStream::connect(server.address).await.unwrap();
+    get(&mut last, "/").await;
+    read_answer(&mut last, "hello").await;
+    drop(clients);
+}
+
+#[tokio::test]
 async fn an_idle_connection_makes_room_for_a_new_one() {
     let server = TestServer::start(HttpLimits { max_connections: 1, ..patient() }).await;
     let mut idle = server.connect().await;
