@@ -12,6 +12,7 @@ mod m0005_kyc;
 mod m0006_webhooks;
 mod m0007_admin;
 mod m0008_sizes;
+mod m0009_states;
 
 pub struct Migrator;
 
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_webhooks::Migration),
             Box::new(m0007_admin::Migration),
             Box::new(m0008_sizes::Migration),
+            Box::new(m0009_states::Migration),
         ]
     }
 }

@@ -1,12 +1,19 @@
 //! How the engines find the rows of each statement: through an index, whatever the size of the table.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
-use serde_json::Value;
+use clap::{CommandFactory, Parser};
+use entities::{kyc_event, webhook_delivery};
+use latchkey::cli::Cli;
+use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, Statement};
+use serde_json::{Value, json};
 
+use crate::api_keys::store;
+use crate::kyc::decided;
 use crate::statements::journey;
-use crate::support::statements::Sent;
+use crate::support::process::Rows;
+use crate::support::statements::{Sent, Watch};
 use crate::support::{App, Database, Engine};
 
 /// Tables that have few rows whatever happens.
@@ -26,6 +33,56 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         r#""disabled_at" IS NULL AND "accounts"."email_verified_at" IS NOT NULL"#,
         "a page of the active, who are nearly all",
     ),
+    (r#"FROM "kyc_events" ORDER BY "kyc_events"."id" DESC LIMIT"#, "the newest, in the order of the index"),
+    (
+        r#"FROM "webhook_deliveries" ORDER BY "webhook_deliveries"."id" DESC LIMIT"#,
+        "the newest, in the order of the index",
+    ),
+    ("WHERE state = 'done' ORDER BY", "a page of the done, which are nearly all"),
+    ("WHERE state = 'sent' ORDER BY", "a page of the sent, which are nearly all"),
+];
+
+/// Commands, in an order in which each finds something to do. `{people}` stands for a file, `{event}` and `{delivery}` for ids.
+const COMMANDS: &[&str] = &[
+    "doctor",
+    "migrate up",
+    "migrate status",
+    "users list",
+    "users list --after 01938f6e-2b7a-7c3d-9f10-5a4be1c2d3e4",
+    "users show ada@example.com",
+    "users set-role ada@example.com reviewer",
+    "users disable bob@example.com",
+    "users enable bob@example.com",
+    "users import {people}",
+    "keys list",
+    "keys rotate",
+    "keys rotate-root",
+    "kyc events",
+    "kyc events --state pending",
+    "kyc events --state done",
+    "kyc events --state unknown",
+    "kyc events --state dead",
+    "kyc show {event}",
+    "kyc retry {event}",
+    "webhooks list",
+    "webhooks list --state pending",
+    "webhooks list --state sent",
+    "webhooks list --state dead",
+    "webhooks replay {delivery}",
+    "webhooks replay --dead",
+    "webhooks replay --dead --endpoint crm",
+    "users reset-factors ada@example.com --yes",
+    "users delete ada@example.com --yes",
+];
+
+/// Commands that are not run here, and why.
+const NOT_RUN: &[(&str, &str)] = &[
+    ("serve", "the other tests are about it"),
+    ("openapi", "asks no database"),
+    ("backup", "copies the database as a whole"),
+    ("restore", "copies the database as a whole"),
+    ("keys retire-root", "asks what `keys rotate-root` asks, and waits"),
+    ("webhooks test", "asks another server"),
 ];
 
 /// What is done in batches of so many asks for what is due, which is next to nothing. A plan that is made without the values
@@ -121,7 +178,10 @@ impl Explainer {
                 || MADE.iter().any(|part| step.contains(part))
                 || self.partial.iter().any(|name| name == index)
         };
-        steps.filter(|step| step.starts_with("SCAN") && !small(step)).collect()
+        // Without bounds it is the least or the most of some that is searched for, from an end of the index of all.
+        let whole =
+            |step: &String| step.starts_with("SCAN") || (step.starts_with("SEARCH") && !step.contains('('));
+        steps.filter(|step| whole(step) && !small(step)).collect()
     }
 
     async fn scans_of_postgres(&self, sent: &Sent) -> BTreeSet<String> {
@@ -147,8 +207,11 @@ impl Explainer {
 fn walk(node: &Value, limited: bool, partial: &[String], found: &mut BTreeSet<String>) {
     let text = |name: &str| node[name].as_str().unwrap_or_default();
     let (kind, table, index) = (text("Node Type"), text("Relation Name"), text("Index Name"));
+    let bounds = text("Index Cond");
+    // The least or the most of some is searched for from an end of the index of all.
+    let from_an_end = limited && bounds.ends_with(" IS NOT NULL)") && !bounds.contains(" AND ");
     let whole_index = matches!(kind, "Index Scan" | "Index Only Scan" | "Bitmap Index Scan")
-        && node["Index Cond"].is_null()
+        && (bounds.is_empty() || from_an_end)
         && !partial.iter().any(|name| name == index)
         && !(limited && node["Filter"].is_null());
     if (kind == "Seq Scan" && !SMALL.contains(&table)) || whole_index {
@@ -203,10 +266,78 @@ fn is_about_rows(sql: &str) -> bool {
         && !catalogue.iter().any(|name| sql.contains(name))
 }
 
+/// Runs a command as `main` does, but in this process, where what it sends is heard.
+async fn run(settings: &Path, command: &str) {
+    let words = ["latchkey", "--config", settings.to_str().unwrap()].into_iter().chain(command.split(' '));
+    let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command}: {error}"));
+    let done = Box::pin(latchkey::cli::run(cli)).await;
+    done.unwrap_or_else(|error| panic!("{command}: {error}"));
+}
+
+/// What a file of settings says to commands on this database.
+fn settings(database: &Database) -> String {
+    let own = |name: &String| name.starts_with("LATCHKEY_") && !name.starts_with("LATCHKEY_TEST_");
+    let found: Vec<String> = std::env::vars().map(|(name, _)| name).filter(own).collect();
+    assert!(found.is_empty(), "commands would take a developer's own database for theirs: {found:?}");
+    format!(
+        "data_dir = {:?}\ndatabase_url = {:?}\n\n[webhooks.endpoints.crm]\nurl = 'https://crm.example.com/'\n\
+         secrets = 'whsec_YmVmb3JlIHRoZSBoYXJ2ZXN0IGNhbmFyeSAxMjM0NTY='\n",
+        database.directory.path(),
+        database.url()
+    )
+}
+
+#[test]
+fn every_command_is_run() {
+    let cli = Cli::command();
+    let names = cli.get_subcommands().flat_map(|command| {
+        let name = command.get_name();
+        let below = command.get_subcommands().map(|below| format!("{name} {}", below.get_name()));
+        let below: Vec<String> = below.collect();
+        if below.is_empty() { vec![name.to_owned()] } else { below }
+    });
+    for name in names {
+        let known = COMMANDS.iter().chain(NOT_RUN.iter().map(|(name, _)| name));
+        let mut rests = known.filter_map(|command| command.strip_prefix(name.as_str()));
+        assert!(rests.any(|rest| rest.is_empty() || rest.starts_with(' ')), "{name} is not run");
+    }
+}
+
 on_both_engines! {
     async fn of_a_journey(engine: Engine) {
         let (app, sent) = journey(engine).await.all();
         explain(&app.database, sent).await;
+    }
+
+    async fn of_commands(engine: Engine) {
+        let app = App::start(engine, |_| {}).await;
+        app.user_with_totp("ada@example.com").await;
+        let bob = app.user("bob@example.com").await;
+        store(&bob, "Savings").await;
+        decided(&app, &bob, "basic", "approve", "approved").await;
+        let database = app.database.clone();
+        app.stop().await;
+
+        let file = database.directory.path().join("commands.toml");
+        let people = database.directory.path().join("people.jsonl");
+        std::fs::write(&file, settings(&database)).unwrap();
+        let rows = Rows(database.connect().await);
+        let hash: String = rows.column("SELECT password_hash FROM accounts").await.remove(0);
+        std::fs::write(&people, json!({ "email": "eve@example.com", "password_hash": hash }).to_string()).unwrap();
+        let event = kyc_event::Entity::find().one(&rows.0).await.unwrap().unwrap().id.to_string();
+        let watch = Watch::start();
+        for command in COMMANDS {
+            let delivery = webhook_delivery::Entity::find().one(&rows.0).await.unwrap();
+            let delivery = delivery.map(|row| row.id.to_string()).unwrap_or_default();
+            let command = command.replace("{people}", people.to_str().unwrap());
+            run(&file, &command.replace("{event}", &event).replace("{delivery}", &delivery)).await;
+            // So that the next one finds what was given up.
+            rows.execute("UPDATE kyc_events SET state = 'dead', event = '{}'").await;
+            rows.execute("UPDATE webhook_deliveries SET state = 'dead', finished_at = 0").await;
+        }
+        let sent: HashSet<Sent> = watch.take().into_iter().collect();
+        assert!(sent.iter().any(|sent| sent.sql.contains("WHERE state = 'dead' ORDER BY")), "commands are not heard");
+        explain(&database, sent).await;
     }
 }
 

@@ -79,7 +79,8 @@ impl Services {
 
     /// Webhooks that wait to be worked on, and those that were given up.
     pub async fn kyc_backlog(&self) -> Result<Backlog, DbErr> {
-        Backlog::of(&self.db, "kyc_events", "received_at").await
+        // With its sign, the first is looked for among those that wait, and not in the index of all.
+        Backlog::of(&self.db, "kyc_events", "+received_at").await
     }
 
     /// Writes down that a provider has answered. That it can't be written is no reason to fail.

@@ -3,7 +3,7 @@
 use entities::kyc_event::{self, Column, State};
 use entities::{KycEventId, kyc_person_key};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use zeroize::Zeroizing;
 
 use super::super::audit::{Action, Actor, Event};
@@ -19,7 +19,8 @@ impl Services {
     ) -> Result<Vec<kyc_event::Model>, Error> {
         let mut query = kyc_event::Entity::find().order_by_desc(Column::Id).limit(limit);
         if let Some(state) = state {
-            query = query.filter(Column::State.eq(state));
+            // Said in so many words, or the index of the few is not used.
+            query = query.filter(Expr::cust(format!("state = '{}'", state.to_value())));
         }
         Ok(query.all(self.db.reader()).await?)
     }

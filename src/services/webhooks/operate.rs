@@ -4,8 +4,8 @@ use entities::webhook_delivery::{self, Column, State};
 use entities::{Timestamp, WebhookDeliveryId};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Statement,
+    ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Statement,
 };
 use serde_json::Map;
 
@@ -38,7 +38,7 @@ impl Services {
     ) -> Result<Vec<webhook_delivery::Model>, Error> {
         let mut query = webhook_delivery::Entity::find().order_by_desc(Column::Id).limit(limit);
         if let Some(state) = state {
-            query = query.filter(Column::State.eq(state));
+            query = query.filter(in_state(state));
         }
         Ok(query.all(self.db.reader()).await?)
     }
@@ -50,9 +50,9 @@ impl Services {
         let condition = Condition::all().add(Column::Endpoint.is_in(names));
         let condition = match which {
             Replay::One(id) => condition.add(Column::Id.eq(*id)),
-            Replay::Dead { endpoint: None } => condition.add(Column::State.eq(State::Dead)),
+            Replay::Dead { endpoint: None } => condition.add(in_state(State::Dead)),
             Replay::Dead { endpoint: Some(name) } => {
-                condition.add(Column::State.eq(State::Dead)).add(Column::Endpoint.eq(name))
+                condition.add(in_state(State::Dead)).add(Column::Endpoint.eq(name))
             }
         };
         let mut total = 0;
@@ -63,7 +63,9 @@ impl Services {
             let found: Vec<(WebhookDeliveryId, String)> = query.into_tuple().all(self.db.reader()).await?;
             let count = found.len();
             total += count as u64;
-            self.renew_webhooks(found).await?;
+            if count > 0 {
+                self.renew_webhooks(found).await?;
+            }
             if count < ROWS {
                 return Ok(total);
             }
@@ -122,6 +124,11 @@ impl Services {
             })
             .await
     }
+}
+
+/// Said in so many words, or the index of the few is not used.
+fn in_state(state: State) -> Expr {
+    Expr::cust(format!("state = '{}'", state.to_value()))
 }
 
 async fn resume(db: &impl ConnectionTrait, endpoint: &str) -> Result<(), DbErr> {
