@@ -23,7 +23,7 @@ pub const KEY: &[u8; 32] = b"a key of a sender of webhooks 32";
 const PATH: &str = "/api/kyc/webhook/standard_webhooks";
 const STATUSES: [&str; 6] = ["pending", "in_review", "resubmission", "expired", "approved", "declined"];
 
-fn number(name: &str, default: usize) -> usize {
+pub fn number(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 

@@ -14,7 +14,7 @@ const SIGNED_WHEN_SENT: [&str; 4] = ["persona", "stripe_identity", "didit", "sta
 /// Vendors that tell of a verification as soon as they have made it, under our id.
 const EARLY: [&str; 5] = ["sumsub", "persona", "veriff", "stripe_identity", "didit"];
 
-async fn app(engine: Engine, vendors: &Vendors) -> App {
+pub async fn app(engine: Engine, vendors: &Vendors) -> App {
     App::start(engine, |config| {
         vendors.configure(config);
         config.kyc.demo = false;
@@ -22,19 +22,23 @@ async fn app(engine: Engine, vendors: &Vendors) -> App {
     .await
 }
 
-async fn try_begin(user: &User, vendor: &str, key: &str) -> Answer {
+pub async fn try_begin(user: &User, vendor: &str, key: &str) -> Answer {
     let body = json!({ "level": "full", "provider": vendor });
     user.with("idempotency-key", key).post(VERIFICATIONS, &body).await
 }
 
 /// A verification as it is stored.
-async fn row(app: &App, session: &Value) -> kyc_verification::Model {
+pub async fn row(app: &App, session: &Value) -> kyc_verification::Model {
     let id: entities::KycVerificationId = id_of(session).parse().unwrap();
     kyc_verification::Entity::find_by_id(id).one(app.connection().await).await.unwrap().unwrap()
 }
 
 /// Delivers a webhook as it was made.
-async fn deliver(client: &Client, path: &str, (headers, body): &(Vec<(String, String)>, Vec<u8>)) -> Answer {
+pub async fn deliver(
+    client: &Client,
+    path: &str,
+    (headers, body): &(Vec<(String, String)>, Vec<u8>),
+) -> Answer {
     let request = headers
         .iter()
         .filter(|(name, _)| name != "content-length" && name != "host")
@@ -43,7 +47,7 @@ async fn deliver(client: &Client, path: &str, (headers, body): &(Vec<(String, St
 }
 
 /// Where a vendor's webhooks go; one that can't sign shows its token there.
-fn path(app: &App, vendor: &str) -> String {
+pub fn path(app: &App, vendor: &str) -> String {
     let settings = &app.services.config.kyc.providers[vendor];
     let token = settings.webhook_tokens.first().map(|token| format!("?token={}", token.expose()));
     format!("/api/kyc/webhook/{vendor}{}", token.unwrap_or_default())

@@ -19,7 +19,7 @@ async fn app(engine: Engine, mail_url: &str) -> App {
     .await
 }
 
-async fn outbox(app: &App) -> Vec<outbox_message::Model> {
+pub async fn outbox(app: &App) -> Vec<outbox_message::Model> {
     outbox_message::Entity::find().all(app.connection().await).await.unwrap()
 }
 

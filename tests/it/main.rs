@@ -11,6 +11,7 @@ mod account_data;
 mod accounts;
 mod admin;
 mod api_keys;
+mod away;
 mod backups;
 mod canary;
 mod cli;

@@ -24,11 +24,11 @@ use crate::support::receiver::{Delivery, Receiver, Reply};
 use crate::support::{App, Engine, PASSWORD, PATIENCE, eventually};
 
 const ADA: &str = "ada@example.com";
-const FIRST: &str = "whsec_YmVmb3JlIHRoZSBoYXJ2ZXN0IGNhbmFyeSAxMjM0NTY=";
+pub const FIRST: &str = "whsec_YmVmb3JlIHRoZSBoYXJ2ZXN0IGNhbmFyeSAxMjM0NTY=";
 const SECOND: &str = "whsec_YWZ0ZXIgdGhlIGhhcnZlc3QgY2FuYXJ5IDEyMzQ1Njc=";
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn endpoint(url: &str, secrets: &[&str], events: &[&str]) -> WebhookEndpoint {
+pub fn endpoint(url: &str, secrets: &[&str], events: &[&str]) -> WebhookEndpoint {
     WebhookEndpoint {
         url: url.parse().unwrap(),
         secrets: secrets.iter().map(|secret| Secret::new((*secret).to_owned())).collect(),
@@ -49,7 +49,7 @@ async fn start(engine: Engine, receivers: &[(&str, &Receiver)]) -> App {
 }
 
 /// The same settings for a command or another process.
-fn environment(receiver: &Receiver) -> Vec<(&'static str, String)> {
+pub fn environment(receiver: &Receiver) -> Vec<(&'static str, String)> {
     vec![
         ("LATCHKEY_WEBHOOKS__ENDPOINTS__CRM__URL", receiver.url()),
         ("LATCHKEY_WEBHOOKS__ENDPOINTS__CRM__SECRETS", format!("{FIRST}, {SECOND}")),
@@ -59,7 +59,7 @@ fn environment(receiver: &Receiver) -> Vec<(&'static str, String)> {
 }
 
 /// Whether a delivery is signed with this secret, by the rules of the specification.
-fn is_signed(delivery: &Delivery, secret: &str) -> bool {
+pub fn is_signed(delivery: &Delivery, secret: &str) -> bool {
     let key = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
     let signed = [delivery.id(), delivery.header("webhook-timestamp"), &delivery.body].join(".");
@@ -83,7 +83,7 @@ async fn happen(app: &App, count: usize) {
     }
 }
 
-async fn rows(app: &App) -> Vec<webhook_delivery::Model> {
+pub async fn rows(app: &App) -> Vec<webhook_delivery::Model> {
     let query = webhook_delivery::Entity::find().order_by_asc(webhook_delivery::Column::Id);
     query.all(app.connection().await).await.unwrap()
 }

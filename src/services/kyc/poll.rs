@@ -160,6 +160,8 @@ impl Services {
                     kyc_verification::Entity::delete_many()
                         .filter(Column::Reference.is_null())
                         .filter(Column::CreatedAt.lt(now - NEVER_ANSWERED))
+                        // Somebody may have come back to it and be waiting for the provider.
+                        .filter(Column::BusyUntil.lte(now))
                         .exec(transaction)
                         .await?;
                     Ok(())
