@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api_keys::store;
-use crate::kyc::{VERIFICATIONS, decided, id_of, settled};
+use crate::kyc::{VERIFICATIONS, decided, id_of, press, settled};
 use crate::kyc_drills::number;
 use crate::kyc_vendors::{self, deliver, path, row, try_begin};
 use crate::mail::outbox;
@@ -613,5 +613,28 @@ on_both_engines! {
             app.services.look_after_kyc().await.unwrap();
         });
         begun.assert_status(200);
+    }
+
+    async fn a_provider_that_says_nothing_holds_up_no_other(engine: Engine) {
+        let vendors = Vendors::start().await;
+        let app = App::start(engine, |config| {
+            config.kyc.providers.insert(PERSONA.into(), vendors.settings(PERSONA));
+        })
+        .await;
+        let ada = app.user(ADA).await;
+        let check = try_begin(&ada, PERSONA, "one").await.assert_status(200).json();
+        let row = row(&app, &check).await;
+        let approved = json!({ "reference": row.reference, "external_id": row.external_id, "status": "approved" });
+        let webhook = vendors.webhook(PERSONA, approved).await;
+        vendors.scenario(PERSONA, json!({ "scenario": "slow" })).await;
+        deliver(&app.anonymous(), &path(&app, PERSONA), &webhook).await.assert_status(200);
+        let asked = async || vendors.calls(PERSONA).await.iter().any(|call| call["method"] == "GET");
+        eventually("a question", async || asked().await.then_some(())).await;
+        let demo = json!({ "level": "full", "provider": "demo" });
+        let demo = ada.post(VERIFICATIONS, &demo).await.assert_status(200).json();
+        press(&app, &demo, "approve").await;
+        settled(&ada, &demo, "approved").await;
+        let rows = Rows(app.database.connect().await);
+        assert_eq!(rows.count("kyc_events WHERE state = 'pending' AND last_error IS NULL").await, 1);
     }
 }

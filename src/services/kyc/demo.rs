@@ -45,8 +45,9 @@ impl Services {
             finding: Some(Finding::new(status, <&str>::from(status)).checked(passed.iter().copied())),
         };
         let body = serde_json::to_vec(&event).map_err(|error| Error::Internal(error.to_string()))?;
-        self.accept(self.demo()?, &event, &body, now).await?;
-        self.kyc.wake.notify_one();
+        let demo = self.demo()?;
+        self.accept(demo, &event, &body, now).await?;
+        demo.wake.notify_one();
         Ok(row)
     }
 

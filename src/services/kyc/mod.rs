@@ -45,9 +45,15 @@ const DEMO_LEVELS: [&str; 2] = ["basic", "full"];
 pub struct Configured {
     pub provider: &'static dyn Provider,
     pub settings: Settings,
+    /// Something of it is in the inbox.
+    wake: Notify,
 }
 
 impl Configured {
+    fn new(provider: &'static dyn Provider, settings: Settings) -> Self {
+        Self { provider, settings, wake: Notify::new() }
+    }
+
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.provider.about().name
@@ -61,7 +67,6 @@ pub struct Kyc {
     sealer: Sealer,
     grants: Vec<Grant>,
     contacts: health::Contacts,
-    wake: Notify,
 }
 
 impl Kyc {
@@ -71,14 +76,14 @@ impl Kyc {
             .iter()
             .filter_map(|provider| {
                 let settings = config.kyc.providers.get(provider.about().name)?.clone();
-                Some(Configured { provider: *provider, settings })
+                Some(Configured::new(*provider, settings))
             })
             .collect();
         if let Some(provider) = kyc::find(kyc::DEMO).filter(|_| config.kyc.demo) {
             let levels = DEMO_LEVELS.iter().map(|level| (level.to_string(), level.to_string())).collect();
             let base_url = Url::parse(&config.public_url()).ok();
             let settings = Settings { levels, base_url, sandbox: true, ..Settings::default() };
-            providers.push(Configured { provider, settings });
+            providers.push(Configured::new(provider, settings));
         }
         Ok(Arc::new(Self {
             network: Network::new(sources.clone())?,
@@ -86,7 +91,6 @@ impl Kyc {
             sealer: Sealer::new(roots, "kyc", sources.entropy),
             grants: grants::in_force(&config.kyc.grants),
             contacts: health::Contacts::default(),
-            wake: Notify::new(),
         }))
     }
 

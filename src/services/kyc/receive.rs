@@ -46,7 +46,7 @@ impl Services {
         let received = self.take_in(configured, &delivery.webhook, now).await?;
         count(configured.name(), received.into());
         if received == Received::Accepted {
-            self.kyc.wake.notify_one();
+            configured.wake.notify_one();
         }
         Ok(received)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use entities::kyc_event::{self, State};
 use entities::{AccountId, KycVerificationId, Timestamp, kyc_verification};
+use futures_util::future::join_all;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::audit::Actor;
 use super::super::{Error, Services};
+use super::Configured;
 use super::apply::NewStep;
 use super::status::Source;
 use crate::db::columns;
@@ -51,23 +53,25 @@ enum Outcome {
 }
 
 impl Services {
-    /// Works until told to stop. What is under way is finished.
+    /// Works until told to stop. What is under way is finished. Each provider has a worker of its own, so that one that is slow
+    /// holds up no other.
     pub async fn work_on_kyc(&self, stop: CancellationToken) {
-        if self.kyc.providers.is_empty() {
-            return;
-        }
+        join_all(self.kyc.providers.iter().map(|provider| self.work_for(provider, &stop))).await;
+    }
+
+    async fn work_for(&self, provider: &Configured, stop: &CancellationToken) {
         loop {
-            match self.work_batch().await {
+            match self.work_batch(provider.name()).await {
                 Ok(done) if done > 0 && !stop.is_cancelled() => continue,
                 Ok(_) => {}
                 Err(error) => {
                     metrics::counter!("latchkey_background_failures_total", "task" => "kyc_inbox")
                         .increment(1);
-                    tracing::warn!(?error, "the inbox can't be read");
+                    tracing::warn!(?error, provider = provider.name(), "the inbox can't be read");
                 }
             }
             tokio::select! {
-                () = self.kyc.wake.notified() => {}
+                () = provider.wake.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
                 () = stop.cancelled() => return,
             }
@@ -75,11 +79,11 @@ impl Services {
     }
 
     /// One round; answers how many events were claimed.
-    pub(super) async fn work_batch(&self) -> Result<usize, Error> {
-        let claimed = self.claim_events().await?;
+    async fn work_batch(&self, provider: &'static str) -> Result<usize, Error> {
+        let claimed = self.claim_events(provider).await?;
         let count = claimed.len();
         let work = claimed.into_iter().map(|event| self.work_on(event));
-        for result in futures_util::future::join_all(work).await {
+        for result in join_all(work).await {
             if let Err(error) = result {
                 // Due again when the claim runs out.
                 tracing::warn!(?error, "an event is not done yet");
@@ -89,7 +93,7 @@ impl Services {
     }
 
     /// Takes the first event of each verification, of those that are due, for this worker alone.
-    async fn claim_events(&self) -> Result<Vec<kyc_event::Model>, Error> {
+    async fn claim_events(&self, provider: &'static str) -> Result<Vec<kyc_event::Model>, Error> {
         let now = self.sources.now();
         let until = now + CLAIM;
         self.db
@@ -101,14 +105,14 @@ impl Services {
                     };
                     let sql = format!(
                         "UPDATE kyc_events SET due_at = $1, attempts = attempts + 1 WHERE id IN (
-                           SELECT e.id FROM kyc_events e WHERE e.state = 'pending' AND e.due_at <= $2
-                             AND NOT EXISTS (SELECT 1 FROM kyc_events p
+                           SELECT e.id FROM kyc_events e WHERE e.provider = $3 AND e.state = 'pending'
+                             AND e.due_at <= $2 AND NOT EXISTS (SELECT 1 FROM kyc_events p
                                WHERE p.subject = e.subject AND p.state = 'pending' AND p.id < e.id)
                            ORDER BY e.due_at LIMIT {BATCH} {skip}) RETURNING {}",
                         columns::<kyc_event::Entity>()
                     );
                     let engine = transaction.get_database_backend();
-                    let values: [Value; 2] = [until.into(), now.into()];
+                    let values: [Value; 3] = [until.into(), now.into(), provider.into()];
                     let rows = transaction
                         .query_all_raw(Statement::from_sql_and_values(engine, sql, values))
                         .await?;
