@@ -100,10 +100,10 @@ impl<E> Connection<E> {
         self.close();
     }
 
-    /// How long the connection has been waiting for a request or the end of its head, if it is.
-    pub(super) fn without_request_for(&self) -> Option<Duration> {
+    /// Since when the connection has been waiting for a request or the end of its head, if it is.
+    pub(super) fn without_request_since(&self) -> Option<Instant> {
         let free = self.in_flight.load(Relaxed) == 0 && !self.is_blocked() && !self.closing.load(Relaxed);
-        free.then(|| (self.opened + self.last_event()).elapsed())
+        free.then(|| self.opened + self.last_event())
     }
 
     /// A part of an answer was produced.

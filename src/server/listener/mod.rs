@@ -33,9 +33,9 @@ const MAKE_ROOM_INTERVAL: Duration = Duration::from_millis(50);
 /// megabytes, of memory that is nobody's, for each client that does not read.
 const SEND_BUFFER: usize = 128 * 1024;
 
-/// Clients that the kernel lets wait for [`serve`] to accept them; no more than it is set to (net.core.somaxconn). Those beyond
-/// hear nothing, and try again after a second.
-const BACKLOG: i32 = 4096;
+/// Clients that the kernel lets wait for [`serve`] to accept them, where tokio asks for 128. Those beyond hear nothing and try
+/// again after a second: enough for proxies that come back all at once, and so few that nobody is long behind a flood.
+const BACKLOG: i32 = 512;
 
 /// hyper's smallest buffer; it panics below.
 const MIN_HEADER_BYTES: usize = 8 * 1024;
@@ -120,7 +120,7 @@ pub async fn serve<E: Endpoint + 'static>(
     shutdown: CancellationToken,
     grace: Duration,
 ) -> ShutdownReport {
-    // Connections take after the socket they come from. Its queue is set by listening once more; tokio asks for 128.
+    // Connections take after the socket they come from. Its queue is set by listening once more.
     let socket = socket2::SockRef::from(&listener);
     if let Err(error) = socket.set_send_buffer_size(SEND_BUFFER).and_then(|()| socket.listen(BACKLOG)) {
         tracing::warn!(%error, "send buffers and queue of the port are the system's");
@@ -238,8 +238,8 @@ fn forget<E>(open: &mut HashMap<Id, Arc<Connection<E>>>, ended: &Result<(Id, ())
 
 /// Silent clients count as well: else those who open connections and say nothing would cost others theirs.
 fn make_room<E>(open: &HashMap<Id, Arc<Connection<E>>>) {
-    let free = open.values().filter_map(|connection| Some((connection.without_request_for()?, connection)));
-    if let Some((_, connection)) = free.max_by_key(|(time, _)| *time) {
+    let free = open.values().filter_map(|connection| Some((connection.without_request_since()?, connection)));
+    if let Some((_, connection)) = free.min_by_key(|(since, _)| *since) {
         connection.make_room();
     }
 }
