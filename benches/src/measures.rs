@@ -137,10 +137,6 @@ pub async fn vault(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
         limits.push(VaultLimit::new(engine, &prepared)?);
         holders.push(prepared);
     }
-    let mut references = Vec::new();
-    for engine in engines {
-        references.push(webhooks::prepare(engine.server.address, &engine.accounts).await?);
-    }
     let delivered: Vec<Turn> = engines.iter().map(|_| Turn::default()).collect();
     let stored: Vec<Turn> = engines.iter().map(|_| Turn::default()).collect();
     let mut rows = Vec::new();
@@ -157,10 +153,9 @@ pub async fn vault(plan: &Plan, engines: &[Engine]) -> Result<Vec<Row>> {
                 return closed_loop(address, &mut scripts(CONNECTIONS, store), plan.window, meter).await;
             }
             if operation == Operation::TakeIn {
-                let deliver = || Deliver {
-                    references: Rc::clone(&references[index]),
-                    turn: Rc::clone(&delivered[index]),
-                };
+                let references = webhooks::prepare(address, &engine.accounts).await?;
+                let deliver =
+                    || Deliver { references: Rc::clone(&references), turn: Rc::clone(&delivered[index]) };
                 let mut deliver = scripts(CONNECTIONS, deliver);
                 let sample = closed_loop(address, &mut deliver, plan.window, meter).await?;
                 limits[index].worked_off().await?;

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -23,9 +23,9 @@ pub fn secret() -> String {
     format!("whsec_{}", BASE64_STANDARD.encode(KEY))
 }
 
-/// Begins a verification for each of the first accounts; answers what their events name.
+/// Begins a verification for each account, so that each has as few steps as one has in life; answers what their events name.
 pub async fn prepare(address: SocketAddr, accounts: &[Account]) -> Result<Rc<[String]>> {
-    let begin = accounts.iter().take(CONNECTIONS).map(|account| async move {
+    let begin = accounts.iter().map(|account| async move {
         let mut connection = Connection::open(address).await?;
         let body = r#"{"level":"full"}"#;
         let request = http::request("/api/kyc/verifications", Some(&account.access_token), Some(body));
@@ -33,7 +33,8 @@ pub async fn prepare(address: SocketAddr, accounts: &[Account]) -> Result<Rc<[St
         ensure!(status == 200, "a verification answered {status}: {}", String::from_utf8_lossy(body));
         Ok(value_of(body, b"\"reference\":\"").context("no reference")?.to_owned())
     });
-    Ok(try_join_all(begin).await?.into())
+    let references: Vec<String> = stream::iter(begin).buffered(CONNECTIONS).try_collect().await?;
+    Ok(references.into())
 }
 
 /// Delivers a new webhook each time, about one verification after the other.

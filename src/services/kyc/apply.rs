@@ -7,7 +7,7 @@ use entities::{
 use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait,
-    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 
 use super::super::audit::{Action, Actor, Event};
@@ -20,7 +20,7 @@ use crate::plugins::kyc::{Finding, Status};
 use crate::plugins::mail::NoticeEvent;
 
 /// Steps of one verification. Beyond it only decisions count, and beyond twice as many nothing does.
-const MOST_STEPS: u64 = 500;
+const MOST_STEPS: usize = 500;
 
 /// A step before it is stored.
 pub(super) struct NewStep {
@@ -75,11 +75,11 @@ impl Services {
         if step.source == Source::Server && !follows {
             return Ok(Some(row));
         }
-        let own = || kyc_change::Entity::find().filter(kyc_change::Column::VerificationId.eq(id));
-        let count = own().count(db).await?;
+        let own = kyc_change::Entity::find().filter(kyc_change::Column::VerificationId.eq(id));
+        let mut changes = own.all(db).await?;
         let decides = is_closed(step.finding.status);
         let foreign = matches!(step.source, Source::Provider | Source::Poll);
-        if foreign && (count >= MOST_STEPS && !decides || count >= 2 * MOST_STEPS) {
+        if foreign && (changes.len() >= MOST_STEPS && !decides || changes.len() >= 2 * MOST_STEPS) {
             tracing::warn!(verification = %id, "too many steps; one is left out");
             return Ok(Some(row));
         }
@@ -100,8 +100,10 @@ impl Services {
             raw_status: step.finding.raw_status,
             created_at: now,
         };
-        kyc_change::Entity::insert(change.into_active_model().reset_all()).exec_without_returning(db).await?;
-        let changes = own().order_by_asc(kyc_change::Column::Id).all(db).await?;
+        let insert = kyc_change::Entity::insert(change.clone().into_active_model().reset_all());
+        insert.exec_without_returning(db).await?;
+        changes.push(change);
+        changes.sort_unstable_by_key(|change| change.id.0);
         let steps: Vec<Step> = changes.iter().filter_map(read).collect();
         let Some(latest) = fold(&steps) else { return Ok(Some(row)) };
         // More than one may look the same to the fold: the newest of them tells why.
