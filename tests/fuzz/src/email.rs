@@ -25,9 +25,10 @@ pub fn run(data: &[u8]) {
 
     let again: Email = shown.parse().unwrap_or_else(|error| panic!("{shown:?}: {error}"));
     assert_eq!((again.as_str(), again.key(), again.address()), (shown, key, address));
-    let upper = text.to_ascii_uppercase();
+    // As it is shown: not all that a small letter and an accent become has a capital, and no mail is sent to a bare accent.
+    let upper = shown.to_ascii_uppercase();
     let same = upper.parse::<Email>().unwrap_or_else(|error| panic!("{upper:?}: {error}"));
-    assert_eq!(same.key(), key, "{upper:?} is another account than {text:?}");
+    assert_eq!(same.key(), key, "{upper:?} is another account than {shown:?}");
     if let Ok(start) = EmailStart::parse_from_parameter(shown) {
         assert_eq!(start.key(), key);
     }
@@ -79,6 +80,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "ada@ＥＸＡＭＰＬＥ。com",
         "A\u{30a}da@example.com",
         "ÄÖ@faß.de",
+        "y\u{30a}@example.com",
         "!#$%&'*+-/=?^_`{|}~@example.com",
         "İ@example.com",
         "ΑΣ@example.com",
