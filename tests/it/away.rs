@@ -5,9 +5,6 @@
 //! `LATCHKEY_TEST_AWAY_PEOPLE` makes a longer drill.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use entities::outbox_message::{self, State};
@@ -17,9 +14,6 @@ use latchkey::secret::Secret;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api_keys::store;
@@ -27,6 +21,7 @@ use crate::kyc::{VERIFICATIONS, decided, id_of, press, settled};
 use crate::kyc_drills::number;
 use crate::kyc_vendors::{self, deliver, path, row, try_begin};
 use crate::mail::outbox;
+use crate::support::door::{Door, Way};
 use crate::support::process::Rows;
 use crate::support::receiver::{Delivery, Receiver, Reply};
 use crate::support::smtp::{Letter, SmtpServer};
@@ -66,69 +61,6 @@ fn assert_patient(now: Timestamp, wait: fn(i32) -> u64, attempts: i32, written: 
     assert!(due.since(written) >= least, "{attempts} attempts from {written:?} to {due:?}");
     let most = Duration::from_secs(wait(attempts) * 6 / 5);
     assert!(due > now && due.since(now) <= most, "after {attempts} attempts, at {now:?}: {due:?}");
-}
-
-/// What becomes of a connection to a service.
-#[derive(Clone, Copy)]
-enum Way {
-    Open,
-    /// It ends at once.
-    Shut,
-    /// It is accepted, and nothing is said.
-    Silent,
-}
-
-/// The only way to a service, which counts those who come.
-struct Door {
-    address: SocketAddr,
-    way: watch::Sender<Way>,
-    knocks: Arc<AtomicI64>,
-}
-
-impl Door {
-    async fn to(service: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (way, ways) = watch::channel(Way::Open);
-        let knocks = Arc::<AtomicI64>::default();
-        let count = Arc::clone(&knocks);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(admit(client, service, ways.clone()));
-            }
-        });
-        Self { address, way, knocks }
-    }
-
-    /// From now on; what is under way is cut off.
-    fn turn(&self, way: Way) {
-        self.way.send_replace(way);
-    }
-
-    fn knocks(&self) -> i64 {
-        self.knocks.load(Ordering::SeqCst)
-    }
-}
-
-async fn admit(mut client: TcpStream, service: SocketAddr, mut ways: watch::Receiver<Way>) {
-    let way = *ways.borrow_and_update();
-    let carried = async {
-        match way {
-            Way::Shut => {}
-            Way::Silent => std::future::pending().await,
-            Way::Open => {
-                let Ok(mut server) = TcpStream::connect(service).await else { return };
-                let _ = client.set_nodelay(true);
-                let _ = server.set_nodelay(true);
-                let _ = copy_bidirectional(&mut client, &mut server).await;
-            }
-        }
-    };
-    tokio::select! {
-        () = carried => {}
-        _ = ways.changed() => {}
-    }
 }
 
 /// What becomes of the checks that were begun before, by turns.

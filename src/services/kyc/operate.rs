@@ -3,12 +3,13 @@
 use entities::kyc_event::{self, Column, State};
 use entities::{KycEventId, kyc_person_key};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use zeroize::Zeroizing;
 
 use super::super::audit::{Action, Actor, Event};
 use super::super::{Error, Services};
 use super::person::{PersonKey, open_event_key};
+use crate::db::in_state;
 
 impl Services {
     /// Events, the newest first.
@@ -19,8 +20,7 @@ impl Services {
     ) -> Result<Vec<kyc_event::Model>, Error> {
         let mut query = kyc_event::Entity::find().order_by_desc(Column::Id).limit(limit);
         if let Some(state) = state {
-            // Said in so many words, or the index of the few is not used.
-            query = query.filter(Expr::cust(format!("state = '{}'", state.to_value())));
+            query = query.filter(in_state(&state));
         }
         Ok(query.all(self.db.reader()).await?)
     }

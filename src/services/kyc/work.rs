@@ -61,7 +61,7 @@ impl Services {
 
     async fn work_for(&self, provider: &Configured, stop: &CancellationToken) {
         loop {
-            match self.work_batch(provider.name()).await {
+            match self.work_batch(provider).await {
                 Ok(done) if done > 0 && !stop.is_cancelled() => continue,
                 Ok(_) => {}
                 Err(error) => {
@@ -79,10 +79,10 @@ impl Services {
     }
 
     /// One round; answers how many events were claimed.
-    async fn work_batch(&self, provider: &'static str) -> Result<usize, Error> {
-        let claimed = self.claim_events(provider).await?;
+    async fn work_batch(&self, provider: &Configured) -> Result<usize, Error> {
+        let claimed = self.claim_events(provider.name()).await?;
         let count = claimed.len();
-        let work = claimed.into_iter().map(|event| self.work_on(event));
+        let work = claimed.into_iter().map(|event| self.work_on(provider, event));
         for result in join_all(work).await {
             if let Err(error) = result {
                 // Due again when the claim runs out.
@@ -123,8 +123,8 @@ impl Services {
             .await
     }
 
-    async fn work_on(&self, row: kyc_event::Model) -> Result<(), Error> {
-        let outcome = self.judge(&row).await?;
+    async fn work_on(&self, provider: &Configured, row: kyc_event::Model) -> Result<(), Error> {
+        let outcome = self.judge(provider, &row).await?;
         let now = self.sources.now();
         let services = self.clone();
         self.db
@@ -137,7 +137,7 @@ impl Services {
     }
 
     /// What is to become of an event. Asks the provider where that is needed, outside of any transaction.
-    async fn judge(&self, row: &kyc_event::Model) -> Result<Outcome, Error> {
+    async fn judge(&self, provider: &Configured, row: &kyc_event::Model) -> Result<Outcome, Error> {
         let event = row.event.as_deref().and_then(|text| serde_json::from_str::<Event>(text).ok());
         let Some(event) = event else { return Ok(Outcome::Dead("unreadable event".into())) };
         let Some(finding) = event.finding.clone() else { return Ok(Outcome::Unknown("no finding")) };
@@ -153,7 +153,10 @@ impl Services {
         }
         let occurred_at = event.occurred_at.map_or(row.received_at, Timestamp);
         let adopt = event.reference.clone().filter(|_| verification.reference.is_none());
-        let (occurred_at, finding) = match self.confirm(&verification, &event, occurred_at, finding).await {
+        let (occurred_at, finding) = match self
+            .confirm(provider, &verification, &event, occurred_at, finding)
+            .await
+        {
             Ok(confirmed) => confirmed,
             Err(failure) if row.attempts >= ATTEMPTS => return Ok(Outcome::Dead(failure.to_string())),
             Err(failure) => {
@@ -170,14 +173,12 @@ impl Services {
     /// signed, since it might be old.
     async fn confirm(
         &self,
+        configured: &Configured,
         verification: &kyc_verification::Model,
         event: &Event,
         occurred_at: Timestamp,
         finding: Finding,
     ) -> Result<(Timestamp, Finding), Failure> {
-        let Some(configured) = self.kyc.provider(&verification.provider) else {
-            return Err(Failure::Malformed("a provider that is set up"));
-        };
         let about = configured.provider.about();
         let asks = about.fetches && (finding.status == Status::Approved || !about.signs_time);
         let reference = verification.reference.clone().or_else(|| event.reference.clone());

@@ -4,14 +4,15 @@ use entities::webhook_delivery::{self, Column, State};
 use entities::{Timestamp, WebhookDeliveryId};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Statement,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Statement,
 };
 use serde_json::Map;
 
 use super::super::{Error, Services};
 use super::event::{LIFETIME, payload};
 use super::{Endpoint, ROWS};
+use crate::db::in_state;
 
 /// What to send once more.
 #[derive(Debug, Clone)]
@@ -38,7 +39,7 @@ impl Services {
     ) -> Result<Vec<webhook_delivery::Model>, Error> {
         let mut query = webhook_delivery::Entity::find().order_by_desc(Column::Id).limit(limit);
         if let Some(state) = state {
-            query = query.filter(in_state(state));
+            query = query.filter(in_state(&state));
         }
         Ok(query.all(self.db.reader()).await?)
     }
@@ -50,9 +51,9 @@ impl Services {
         let condition = Condition::all().add(Column::Endpoint.is_in(names));
         let condition = match which {
             Replay::One(id) => condition.add(Column::Id.eq(*id)),
-            Replay::Dead { endpoint: None } => condition.add(in_state(State::Dead)),
+            Replay::Dead { endpoint: None } => condition.add(in_state(&State::Dead)),
             Replay::Dead { endpoint: Some(name) } => {
-                condition.add(in_state(State::Dead)).add(Column::Endpoint.eq(name))
+                condition.add(in_state(&State::Dead)).add(Column::Endpoint.eq(name))
             }
         };
         let mut total = 0;
@@ -124,11 +125,6 @@ impl Services {
             })
             .await
     }
-}
-
-/// Said in so many words, or the index of the few is not used.
-fn in_state(state: State) -> Expr {
-    Expr::cust(format!("state = '{}'", state.to_value()))
 }
 
 async fn resume(db: &impl ConnectionTrait, endpoint: &str) -> Result<(), DbErr> {

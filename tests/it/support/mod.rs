@@ -6,6 +6,7 @@ mod client;
 mod clock;
 pub mod cluster;
 mod database;
+pub mod door;
 #[macro_use]
 mod engines;
 pub mod line;
