@@ -55,10 +55,13 @@ metrics! {
     "latchkey_http_problems_total" Counter ["code"] "Answers that are errors, by their code.";
     "latchkey_http_connections" Gauge ["listener"] "Open connections; the listener is `api` or `metrics`.";
     "latchkey_http_connections_limit" Gauge ["listener"] "Connections that may be open.";
+    "latchkey_http_connections_evicted_total" Counter ["listener"] "Connections without a request that were closed because another client waited for the place.";
+    "latchkey_http_more_requests" Gauge ["listener"] "Requests on connections that have one already; only over HTTP/2.";
+    "latchkey_http_more_requests_limit" Gauge ["listener"] "Such requests that there may be.";
     "latchkey_limit_refusals_total" Counter ["limit, per"] "Attempts that a limit refused, per client `address` or per `subject`: an account, session, credential or host.";
-    "latchkey_queue_waiting" Gauge ["queue"] "Work that waits in this process: `password` hashes, `write`s on SQLite, look-ups of a `session`, `refresh`es.";
+    "latchkey_queue_waiting" Gauge ["queue"] "Work that waits in this process: `password` hashes, `write`s on SQLite, look-ups of a `session`, `refresh`es, `span`s of traces.";
     "latchkey_queue_limit" Gauge ["queue"] "Work that may wait.";
-    "latchkey_queue_refusals_total" Counter ["queue"] "Work that was refused because the queue was full.";
+    "latchkey_queue_refusals_total" Counter ["queue"] "Work that was refused because the queue was full; `request`: one too many over HTTP/2.";
     "latchkey_password_hash_seconds" Histogram [""] "Time that one hash took, without its wait.";
     "latchkey_password_threads" Gauge [""] "Threads that hash.";
     "latchkey_password_threads_busy" Gauge [""] "Those of them that are at it.";
@@ -84,7 +87,7 @@ metrics! {
     "latchkey_kyc_oldest_seconds" Gauge [""] "How long the one that is due first has been there.";
     "latchkey_kyc_unknown_total" Counter ["provider"] "Webhooks about nobody here.";
     "latchkey_kyc_dead_total" Counter ["provider"] "Webhooks given up.";
-    "latchkey_breach_checks_total" Counter ["outcome"] "Questions to the service that knows breached passwords; all outcomes but `listed` and `not_listed` let the password pass.";
+    "latchkey_breach_checks_total" Counter ["outcome"] "Questions to the service that knows breached passwords. All outcomes but `listed` and `not_listed` let the password pass: `busy` (too many at once), `timeout`, `unreachable`, `status`, `too_large`, `malformed`.";
     "latchkey_transit_requests_total" Counter ["outcome"] "Requests to Transit: `answered`, `refused` or `unanswered`.";
     "latchkey_trace_spans_total" Counter ["outcome"] "Spans `sent`, `failed` because the collector did not take them, or `dropped` because too many waited.";
     "process_cpu_seconds_total" Counter [""] "CPU time used.";

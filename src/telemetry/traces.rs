@@ -167,6 +167,7 @@ impl SpanProcessor for Queue {
 /// Sends spans, many at a time, until nobody makes any more.
 async fn send(exporter: SpanExporter, mut queue: mpsc::Receiver<SpanData>) {
     let mut healthy = true;
+    metrics::gauge!("latchkey_queue_limit", "queue" => "span").set(QUEUE as f64);
     while let Some(first) = queue.recv().await {
         let mut batch = vec![first];
         let fill = async {
@@ -180,6 +181,7 @@ async fn send(exporter: SpanExporter, mut queue: mpsc::Receiver<SpanData>) {
         let _ = timeout(LINGER, fill).await;
         let size = batch.len() as u64;
         let sent = exporter.export(batch).await;
+        metrics::gauge!("latchkey_queue_waiting", "queue" => "span").set(queue.len() as f64);
         count(if sent.is_ok() { "sent" } else { "failed" }, size);
         // Once for each outage.
         if let (Err(error), true) = (&sent, healthy) {

@@ -268,9 +268,10 @@ on_both_engines! {
             assert!(crowd.end() > 0);
         }
 
-        // The bound of docs/operations.md, but that a debug build begins higher.
+        // The bound of docs/operations.md is for a release build; one for debugging is larger before anybody comes.
         let threads = server.metric("latchkey_password_threads").await;
-        let bound = before.max(30.0) + 50.0 + threads * 19.0 * 1.048_576 + f64::from(MAX_CONNECTIONS) * 0.262_144;
+        let base = if std::env::var_os("LATCHKEY_TEST_PROGRAM").is_some() { 80.0 } else { before.max(30.0) + 50.0 };
+        let bound = base + threads * 19.0 * 1.048_576 + f64::from(MAX_CONNECTIONS) * 0.262_144;
         let most = memory(&server, "VmHWM");
         assert!(most < bound, "{most} MB of {bound}");
         assert!(!server.log().contains("panicked"), "{}", server.log());

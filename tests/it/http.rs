@@ -1,12 +1,13 @@
 //! The protocol, on the real server: HTTP/2 without TLS, and clients that are slow, silent or too many.
 
+use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::process::{Connection, Site};
-use crate::support::{Engine, PATIENCE};
+use crate::support::process::{Connection, Process, Site};
+use crate::support::{Engine, PATIENCE, eventually};
 
 /// Reads until the server closes the connection.
 async fn rest(tcp: &mut TcpStream) -> String {
@@ -16,13 +17,27 @@ async fn rest(tcp: &mut TcpStream) -> String {
     String::from_utf8(all).unwrap()
 }
 
+async fn http_2(server: &Process) -> h2::client::SendRequest<Bytes> {
+    let tcp = TcpStream::connect(server.address).await.unwrap();
+    let (client, connection) = h2::client::handshake(tcp).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// The code of a problem.
+async fn error(mut answer: hyper::Response<h2::RecvStream>) -> Value {
+    let mut text = vec![];
+    while let Some(data) = answer.body_mut().data().await {
+        text.extend(data.unwrap());
+    }
+    serde_json::from_slice::<Value>(&text).unwrap()["error"].take()
+}
+
 #[tokio::test]
 async fn http_2_needs_no_upgrade() {
     let site = Site::new(Engine::Sqlite).await;
     let server = site.start().await;
-    let tcp = TcpStream::connect(server.address).await.unwrap();
-    let (mut client, connection) = h2::client::handshake(tcp).await.unwrap();
-    tokio::spawn(connection);
+    let mut client = http_2(&server).await;
     let mut answers = vec![];
     for number in 0..8 {
         let request = hyper::Request::post(format!("http://{}/auth/refresh", server.address))
@@ -34,16 +49,36 @@ async fn http_2_needs_no_upgrade() {
         answers.push(answer);
     }
     for (number, answer) in answers.into_iter().enumerate() {
-        let mut answer = answer.await.unwrap();
+        let answer = answer.await.unwrap();
         assert_eq!(answer.status(), 401);
         assert_eq!(answer.headers()["x-request-id"], format!("stream-{number}"));
-        let mut text = vec![];
-        while let Some(data) = answer.body_mut().data().await {
-            text.extend(data.unwrap());
-        }
-        let problem: Value = serde_json::from_slice(&text).unwrap();
-        assert_eq!(problem["error"], "invalid_refresh_token");
+        assert_eq!(error(answer).await, "invalid_refresh_token");
     }
+}
+
+/// One client may not take what is there for all, and whoever operates the server sees that it is this, not the database.
+#[tokio::test]
+async fn too_many_requests_on_one_connection_are_put_off_and_counted() {
+    let site = Site::new(Engine::Sqlite).await.with("HTTP__MAX_CONNECTIONS", "2");
+    let server = site.start().await;
+    let mut client = http_2(&server).await;
+    let sign_in = || {
+        let request = hyper::Request::post(format!("http://{}/auth/login", server.address));
+        request.header("content-type", "application/json").body(()).unwrap()
+    };
+    let more = async || server.metric("latchkey_http_more_requests{listener=\"api\"}").await;
+    // Their bodies don't come. One is the connection's own, two are more.
+    let waiting: Vec<_> = (0..3).map(|_| client.send_request(sign_in(), false).unwrap()).collect();
+    eventually("as many as there may be", async || (more().await == 2.0).then_some(())).await;
+    assert_eq!(server.metric("latchkey_http_more_requests_limit{listener=\"api\"}").await, 2.0);
+
+    let (answer, _) = client.send_request(sign_in(), true).unwrap();
+    let answer = answer.await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (503, &"5".parse().unwrap()));
+    assert_eq!(error(answer).await, "overloaded");
+    assert_eq!(server.metric("latchkey_queue_refusals_total{queue=\"request\"}").await, 1.0);
+    drop(waiting);
+    eventually("they are gone", async || (more().await == 0.0).then_some(())).await;
 }
 
 #[tokio::test]
@@ -98,4 +133,6 @@ async fn a_full_server_still_answers() {
         assert_eq!(answer.expect("room is made").unwrap().status, 200);
         resting.push(connection);
     }
+    let evicted = server.metric("latchkey_http_connections_evicted_total{listener=\"api\"}").await;
+    assert!(evicted >= 6.0, "{evicted}");
 }

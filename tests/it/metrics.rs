@@ -165,6 +165,7 @@ on_both_engines! {
             (metric("latchkey_trace_spans_total{outcome=\"failed\"}").await > 0.0).then_some(())
         })
         .await;
+        assert_eq!(metric("latchkey_queue_limit{queue=\"span\"}").await, 2048.0);
         let pool = match engine { Engine::Sqlite => "read", Engine::Postgres => "shared" };
         let limit = metric(&format!("latchkey_db_connections_limit{{pool=\"{pool}\"}}")).await;
         assert_eq!(limit, match engine { Engine::Sqlite => 8.0, Engine::Postgres => 12.0 });

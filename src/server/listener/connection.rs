@@ -195,7 +195,11 @@ pub(super) struct InFlight<E> {
 impl<E> InFlight<E> {
     fn begin(connection: &Arc<Connection<E>>, version: Version) -> Self {
         let first = connection.began(version) == 0;
-        let place = (!first).then(|| Arc::clone(&connection.server.more_requests).try_acquire_owned());
+        let server = &connection.server;
+        let place = (!first).then(|| Arc::clone(&server.more_requests).try_acquire_owned());
+        if let Some(Ok(_)) = place {
+            server.more_requests_now.increment(1.0);
+        }
         Self { connection: Arc::clone(connection), place }
     }
 
@@ -211,6 +215,9 @@ impl<E> InFlight<E> {
 
 impl<E> Drop for InFlight<E> {
     fn drop(&mut self) {
+        if let Some(Ok(_)) = self.place {
+            self.connection.server.more_requests_now.decrement(1.0);
+        }
         self.connection.in_flight.fetch_sub(1, Relaxed);
     }
 }

@@ -32,7 +32,8 @@ pub(super) async fn answer<E: Endpoint + 'static>(
 ) -> Result<http::Response<Answer<E>>, Infallible> {
     let connection = in_flight.connection();
     if in_flight.is_surplus() {
-        let body = http::Response::<BoxBody<Bytes, io::Error>>::from(later());
+        metrics::counter!("latchkey_queue_refusals_total", "queue" => "request").increment(1);
+        let body = http::Response::<BoxBody<Bytes, io::Error>>::from(later(Code::Overloaded));
         return Ok(body.map(|body| Answer { body, in_flight }));
     }
     let version = request.version();
@@ -59,7 +60,7 @@ pub(super) async fn answer<E: Endpoint + 'static>(
         }
         Err(_elapsed) => {
             tracing::error!("a request timed out");
-            later()
+            later(Code::Unavailable)
         }
     };
     connection.progressed();
@@ -75,8 +76,8 @@ fn problem(code: Code) -> poem::Response {
     poem::Response::builder().status(code.status()).content_type("application/problem+json").body(body)
 }
 
-fn later() -> poem::Response {
-    let mut response = problem(Code::Unavailable);
+fn later(code: Code) -> poem::Response {
+    let mut response = problem(code);
     response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
     response
 }

@@ -12,6 +12,7 @@ mod tests;
 use std::{collections::HashMap, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
+use metrics::{counter, gauge};
 use poem::Endpoint;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -103,6 +104,8 @@ struct Server<E> {
     http: auto::Builder<TokioExecutor>,
     /// For requests on connections that have one already. What a request may hold is bounded, so their number has to be.
     more_requests: Arc<Semaphore>,
+    /// How many of those there are.
+    more_requests_now: metrics::Gauge,
 }
 
 /// Serves `app` on `listener` until `shutdown` is cancelled; then takes no more connections, lets requests in flight
@@ -111,7 +114,7 @@ struct Server<E> {
 /// An error of `app` is answered by its own response, a panic by 500. A handler is dropped where it waits when its
 /// client goes away, its time is up or the grace is over.
 ///
-/// The gauge `latchkey_http_connections` counts the open connections, under the listener's `name`.
+/// What is counted of connections is counted under the listener's `name`.
 pub async fn serve<E: Endpoint + 'static>(
     name: &'static str,
     listener: TcpListener,
@@ -128,9 +131,13 @@ pub async fn serve<E: Endpoint + 'static>(
     let max_connections = limits.max_connections;
     let http = protocols(&limits);
     let more_requests = Arc::new(Semaphore::new(max_connections));
-    let server = Arc::new(Server { app, limits, http, more_requests });
-    let gauge = metrics::gauge!("latchkey_http_connections", "listener" => name);
-    metrics::gauge!("latchkey_http_connections_limit", "listener" => name).set(max_connections as f64);
+    let more_requests_now = gauge!("latchkey_http_more_requests", "listener" => name);
+    let server = Arc::new(Server { app, limits, http, more_requests, more_requests_now });
+    let connections = gauge!("latchkey_http_connections", "listener" => name);
+    let evicted = counter!("latchkey_http_connections_evicted_total", "listener" => name);
+    for limit in ["latchkey_http_connections_limit", "latchkey_http_more_requests_limit"] {
+        gauge!(limit, "listener" => name).set(max_connections as f64);
+    }
 
     // The accept loop alone owns the list of connections, so it needs no lock.
     let mut open: HashMap<Id, Arc<Connection<E>>> = HashMap::new();
@@ -152,10 +159,10 @@ pub async fn serve<E: Endpoint + 'static>(
             let connection = Arc::new(Connection::new(Arc::clone(&server), &tcp, remote));
             let task = tasks.spawn(connection::drive(Arc::clone(&connection), tcp));
             open.insert(task.id(), connection);
-        } else if waiting.is_some() {
-            make_room(&open);
+        } else if waiting.is_some() && make_room(&open) {
+            evicted.increment(1);
         }
-        gauge.set(tasks.len() as f64);
+        connections.set(tasks.len() as f64);
     }
     drop(waiting);
     drop(listener);
@@ -167,14 +174,14 @@ pub async fn serve<E: Endpoint + 'static>(
     let finishing = async {
         while let Some(ended) = tasks.join_next_with_id().await {
             forget(&mut open, &ended);
-            gauge.set(open.len() as f64);
+            connections.set(open.len() as f64);
         }
     };
     // Elapsing is no failure: what is left is aborted and counted below.
     let _ = timeout(grace, finishing).await;
     let aborted = tasks.len();
     tasks.shutdown().await;
-    gauge.set(0.0);
+    connections.set(0.0);
     ShutdownReport { finished: total - aborted, aborted }
 }
 
@@ -236,10 +243,13 @@ fn forget<E>(open: &mut HashMap<Id, Arc<Connection<E>>>, ended: &Result<(Id, ())
     open.remove(&id);
 }
 
-/// Silent clients count as well: else those who open connections and say nothing would cost others theirs.
-fn make_room<E>(open: &HashMap<Id, Arc<Connection<E>>>) {
+/// Asks the connection that has been without a request for longest to close, if there is one. Silent clients count as well: else
+/// those who open connections and say nothing would cost others theirs.
+fn make_room<E>(open: &HashMap<Id, Arc<Connection<E>>>) -> bool {
     let free = open.values().filter_map(|connection| Some((connection.without_request_since()?, connection)));
-    if let Some((_, connection)) = free.min_by_key(|(since, _)| *since) {
+    let longest = free.min_by_key(|(since, _)| *since);
+    longest.is_some_and(|(_, connection)| {
         connection.make_room();
-    }
+        true
+    })
 }
