@@ -4,6 +4,7 @@
 pub mod access_keys;
 pub mod accounts;
 pub mod audit;
+mod clock_check;
 pub mod email_changes;
 pub mod email_verifications;
 mod error;

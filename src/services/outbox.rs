@@ -224,6 +224,11 @@ impl Services {
             .await
     }
 
+    /// For the reaper.
+    pub(super) async fn bring_mail_forward(&self) -> Result<(), Error> {
+        self.bring_forward("outbox_messages", "state = 'pending'", vec![], LONGEST_WAIT).await
+    }
+
     async fn deliver(&self, transport: &Arc<dyn Transport>, message: outbox_message::Model) {
         let sent = match self.open(&message) {
             Ok(Content::Mail { to, mail, locale }) => match self.compose(&message, &to, &mail, locale) {

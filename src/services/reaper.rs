@@ -1,52 +1,36 @@
-//! Removes what nothing needs any more, in bounded batches, so that no table grows without end and no request waits.
+//! Removes what nothing needs any more, in bounded batches, so that no table grows without end and no request waits; and gets
+//! back what a wrong clock has put off.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use entities::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::audit::Record;
+use super::clock_check::Steps;
 use super::mfa::ENROLMENT;
 use super::{Error, Services};
+
+pub use super::clock_check::CLOCKS_AGREE;
 
 const EVERY: Duration = Duration::from_secs(60);
 const BATCH: u64 = 500;
 const DAY: Duration = Duration::from_secs(86_400);
-/// How far the clocks of a node and its database may be apart.
-pub const CLOCKS_AGREE: Duration = Duration::from_secs(60);
 /// A device that was not used for so long is a new one.
 const SEEN_DEVICE_DAYS: u32 = 400;
-
-/// By how much the clock was set, against one that only counts.
-struct Steps {
-    began: Instant,
-    then: Timestamp,
-}
-
-impl Steps {
-    fn since(then: Timestamp) -> Self {
-        Self { began: Instant::now(), then }
-    }
-
-    /// `elapsed` has passed since the beginning. After a day, what the clock says then counts.
-    fn until(&mut self, now: Timestamp, elapsed: Duration) -> Duration {
-        let step = Duration::from_millis((self.then + elapsed).0.abs_diff(now.0));
-        if elapsed > DAY {
-            *self = Self::since(now);
-        }
-        step
-    }
-}
 
 impl Services {
     /// Reaps until told to stop.
     pub async fn reap_regularly(&self, stop: CancellationToken) {
         let mut steps = Steps::since(self.sources.now());
         loop {
-            if let Err(error) = self.reap_if_sure_of_the_time(&mut steps).await {
-                metrics::counter!("latchkey_background_failures_total", "task" => "reaper").increment(1);
+            let done = self.reap_if_sure_of_the_time(&mut steps).await.unwrap_or_else(|error| {
                 tracing::warn!(?error, "reaping");
+                false
+            });
+            if !done {
+                metrics::counter!("latchkey_background_failures_total", "task" => "reaper").increment(1);
             }
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
@@ -55,27 +39,12 @@ impl Services {
         }
     }
 
-    /// A clock that runs ahead would have all sessions removed, and more.
-    async fn reap_if_sure_of_the_time(&self, steps: &mut Steps) -> Result<(), Error> {
-        let now = self.sources.now();
-        let skew = self.db.clock_skew(now).await?;
-        if skew > CLOCKS_AGREE {
-            tracing::error!(
-                seconds = skew.as_secs(),
-                "this machine's clock differs from the database's; nothing is removed"
-            );
-            return Ok(());
+    /// Whether it is.
+    async fn reap_if_sure_of_the_time(&self, steps: &mut Steps) -> Result<bool, Error> {
+        if !self.sure_of_the_time(steps).await? {
+            return Ok(false);
         }
-        // SQLite has no clock to compare with.
-        let step = steps.until(now, steps.began.elapsed());
-        if self.db.engine() == DbBackend::Sqlite && step > CLOCKS_AGREE {
-            tracing::error!(
-                seconds = step.as_secs(),
-                "this machine's clock was set; nothing is removed for a day, or until a restart"
-            );
-            return Ok(());
-        }
-        self.reap().await.map(drop)
+        self.reap().await.map(|_| true)
     }
 
     /// Removes all that is due; answers how many rows.
@@ -132,30 +101,28 @@ impl Services {
             ("kyc_events", "id", "received_at < $1", now - DAY * self.config.kyc.events_days),
             ("rate_limits", "key", "tat < $1", now - DAY),
             ("server_keys", "id", "retires_at < $1", ended),
-            (
-                "audit_events",
-                "id",
-                "id IN (SELECT id FROM audit_events ORDER BY id LIMIT 500) AND at < $1",
-                trail,
-            ),
         ] {
             rows += self.reap_where(table, key, condition, before).await?;
         }
+        rows += self.reap_trail(trail).await?;
         if self.config.require_verified_email {
             rows += self.reap_unconfirmed(unverified).await?;
         }
         rows += self.erase_due().await?;
         self.give_up_webhooks().await?;
         self.clean_late_events().await?;
+        self.bring_mail_forward().await?;
+        self.bring_webhooks_forward().await?;
+        self.bring_kyc_events_forward().await?;
         Ok(rows)
     }
 
-    /// Removes accounts whose address was never confirmed.
+    /// Removes accounts whose address was never confirmed, and is not just being confirmed.
     async fn reap_unconfirmed(&self, before: Timestamp) -> Result<u64, Error> {
         let sql = format!(
             "DELETE FROM accounts WHERE id IN
                (SELECT id FROM accounts WHERE email_verified_at IS NULL AND created_at < $1 LIMIT {BATCH})
-             RETURNING id"
+               AND email_verified_at IS NULL RETURNING id"
         );
         let mut total = 0;
         loop {
@@ -186,13 +153,56 @@ impl Services {
         condition: &str,
         before: Timestamp,
     ) -> Result<u64, Error> {
+        // PostgreSQL waits for a row that is just being changed, and then looks again at what is said outside alone.
+        let again = match self.db.engine() {
+            DbBackend::Postgres => condition,
+            _ => "TRUE",
+        };
         let sql = format!(
-            "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {condition} LIMIT {BATCH})"
+            "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {condition} LIMIT {BATCH})
+               AND ({again})"
         );
+        self.in_batches(&sql, vec![before.into()]).await
+    }
+
+    /// The oldest, which are the first of the trail. Nobody changes them.
+    async fn reap_trail(&self, before: Timestamp) -> Result<u64, Error> {
+        let sql = format!(
+            "DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events ORDER BY id LIMIT {BATCH}) AND at < $1"
+        );
+        self.in_batches(&sql, vec![before.into()]).await
+    }
+
+    /// Makes due now what a clock that was ahead has put off, for longer than anything waits. `waiting` says which rows wait;
+    /// its own values begin with `$3`.
+    pub(super) async fn bring_forward(
+        &self,
+        table: &str,
+        waiting: &str,
+        own: Vec<Value>,
+        longest: Duration,
+    ) -> Result<(), Error> {
+        let now = self.sources.now();
+        // Two nodes may be twice as far apart as one is from the database.
+        let values = [now, now + longest + 2 * CLOCKS_AGREE].map(Value::from);
+        let late = format!("{waiting} AND due_at > $2");
+        let sql = format!(
+            "UPDATE {table} SET due_at = $1 WHERE id IN (SELECT id FROM {table} WHERE {late} LIMIT {BATCH})
+               AND {late}"
+        );
+        let found = self.in_batches(&sql, values.into_iter().chain(own).collect()).await?;
+        if found > 0 {
+            tracing::warn!(table, found, "put off by a clock that was ahead; due now");
+        }
+        Ok(())
+    }
+
+    /// Runs a statement about a batch of rows until there are no more; answers how many there were.
+    async fn in_batches(&self, sql: &str, values: Vec<Value>) -> Result<u64, Error> {
         let mut total = 0;
         loop {
-            let statement = Statement::from_sql_and_values(self.db.engine(), &sql, [Value::from(before)]);
-            let deleted = self
+            let statement = Statement::from_sql_and_values(self.db.engine(), sql, values.clone());
+            let done = self
                 .db
                 .write(move |transaction| {
                     Box::pin(async move {
@@ -204,26 +214,10 @@ impl Services {
                     })
                 })
                 .await?;
-            total += deleted;
-            if deleted < BATCH {
+            total += done;
+            if done < BATCH {
                 return Ok(total);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_was_set_is_noticed_and_believed_after_a_day() {
-        let hour = Duration::from_secs(3600);
-        let mut steps = Steps::since(Timestamp(0));
-        assert_eq!(steps.until(Timestamp(0) + hour, hour), Duration::ZERO);
-        assert_eq!(steps.until(Timestamp(0) + 3 * hour, 2 * hour), hour);
-        assert_eq!(steps.until(Timestamp(0) + hour, 2 * hour), hour);
-        assert_eq!(steps.until(Timestamp(0) + 26 * hour, 25 * hour), hour);
-        assert_eq!(steps.until(Timestamp(0) + 27 * hour, hour), Duration::ZERO);
     }
 }

@@ -7,9 +7,10 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::api_keys::store;
+use crate::kyc::{VERIFICATIONS, id_of};
 use crate::support::line::Line;
 use crate::support::process::{Process, Session, Site, credentials};
-use crate::support::{Engine, PASSWORD, counted, eventually};
+use crate::support::{Client, Engine, PASSWORD, PUBLIC_URL, counted, eventually};
 
 const ADA: &str = "ada@example.com";
 
@@ -258,14 +259,23 @@ on_both_engines! {
     }
 }
 
-/// One node of several has lost its clock: it must not remove what the others need.
+/// One node of several has lost its clock: it must not remove what the others need, nor end approvals.
 #[tokio::test]
 async fn a_node_that_is_ahead_of_its_database_removes_nothing() {
-    let site = Site::new(Engine::Postgres).await;
+    let site = Site::new(Engine::Postgres).await.with("KYC__DEMO", "true");
     let watch = Watch::new(&site);
     let server = watch.start(&site).await;
     site.verified(&server, ADA, PASSWORD).await;
     let session = server.login(ADA, PASSWORD).await;
+    let ada = server.anonymous().bearer(&session.access);
+    let check = ada.post(VERIFICATIONS, &json!({ "level": "basic" })).await.assert_status(200).json();
+    let page = check["url"].as_str().unwrap().strip_prefix(PUBLIC_URL).unwrap();
+    server.anonymous().submit(page, "decision=approve").await.assert_status(200);
+    let check = format!("{VERIFICATIONS}/{}", id_of(&check));
+    let status = async |ada: &Client| {
+        ada.get(&check).await.assert_status(200).json()["verification"]["status"].clone()
+    };
+    eventually("an approval", async || (status(&ada).await == "approved").then_some(())).await;
     watch.set("+1y");
     // It looks for what has ended as soon as it starts.
     let ahead = watch.start(&site).await;
@@ -273,11 +283,16 @@ async fn a_node_that_is_ahead_of_its_database_removes_nothing() {
         ahead.log().contains("clock differs from the database's; nothing is removed").then_some(())
     })
     .await;
+    for task in ["reaper", "kyc_polls"] {
+        let failures = format!("latchkey_background_failures_total{{task=\"{task}\"}}");
+        eventually(task, async || (ahead.metric(&failures).await > 0.0).then_some(())).await;
+    }
     let settings = watch.settings();
     let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let doctor = site.run_with(&["doctor"], &settings).await.assert_failure("problem").stdout;
     assert!(doctor.contains("PROBLEM  clock: 315"), "{doctor}");
     watch.set("+0");
-    Session::of(&server.refresh(&session.refresh).await);
+    let session = Session::of(&server.refresh(&session.refresh).await);
+    assert_eq!(status(&server.anonymous().bearer(&session.access)).await, "approved");
     assert!(site.run_with(&["doctor"], &settings).await.stdout.contains("ok       clock"));
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, App, Engine, PUBLIC_URL, User, eventually};
 
 pub const VERIFICATIONS: &str = "/api/kyc/verifications";
-const CASES: &str = "/api/v1/admin/kyc/verifications";
+pub const CASES: &str = "/api/v1/admin/kyc/verifications";
 const ADA: &str = "ada@example.com";
 const DAY: u64 = 86_400;
 

@@ -1,18 +1,22 @@
 //! The way of a webhook through the server, from every vendor: proved, taken in once, worked on in order, confirmed.
 
+use entities::account::Role;
 use entities::kyc_verification;
 use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::{Value, json};
 
-use crate::kyc::{VERIFICATIONS, events, id_of, settled};
+use crate::kyc::{CASES, VERIFICATIONS, events, id_of, settled};
 use crate::kyc_providers::REPEATING;
-use crate::support::{Answer, App, Client, Engine, User, Vendors};
+use crate::support::{Answer, App, Client, Engine, User, Vendors, eventually};
 
 const ADA: &str = "ada@example.com";
 /// Vendors that sign when they have sent it. The others are kept from repeating by what is in the inbox.
 const SIGNED_WHEN_SENT: [&str; 4] = ["persona", "stripe_identity", "didit", "standard_webhooks"];
 /// Vendors that tell of a verification as soon as they have made it, under our id.
 const EARLY: [&str; 5] = ["sumsub", "persona", "veriff", "stripe_identity", "didit"];
+/// The answer to a request was lost, with the server that waited for it.
+const LOST: &str =
+    "UPDATE kyc_verifications SET reference = NULL, handle = NULL, sealed = NULL, poll_at = NULL";
 
 pub async fn app(engine: Engine, vendors: &Vendors) -> App {
     App::start(engine, |config| {
@@ -51,6 +55,23 @@ pub fn path(app: &App, vendor: &str) -> String {
     let settings = &app.services.config.kyc.providers[vendor];
     let token = settings.webhook_tokens.first().map(|token| format!("?token={}", token.expose()));
     format!("/api/kyc/webhook/{vendor}{}", token.unwrap_or_default())
+}
+
+/// From now on it takes its time for answers: enough for something to come in between.
+async fn slow_down(vendors: &Vendors, vendor: &str) {
+    vendors.reset().await;
+    vendors.scenario(vendor, json!({ "scenario": "slow", "seconds": 3 })).await;
+}
+
+/// Waits until it has got so many requests since then.
+async fn asked(vendors: &Vendors, vendor: &str, count: usize) {
+    eventually("requests", async || (vendors.calls(vendor).await.len() >= count).then_some(())).await;
+}
+
+async fn decline(reviewer: &User, session: &Value) {
+    let body = json!({ "verdict": "decline", "reason": "Not the same person" });
+    let path = format!("{CASES}/{}/decision", id_of(session));
+    reviewer.post(&path, &body).await.assert_status(200);
 }
 
 on_both_engines! {
@@ -178,8 +199,7 @@ on_both_engines! {
         for vendor in EARLY {
             let session = try_begin(&ada, vendor, vendor).await.assert_status(200).json();
             let begun = row(&app, &session).await;
-            let lost = "UPDATE kyc_verifications SET reference = NULL, handle = NULL, sealed = NULL, poll_at = NULL";
-            let lost = format!("{lost} WHERE provider = '{vendor}'");
+            let lost = format!("{LOST} WHERE provider = '{vendor}'");
             app.connection().await.execute_unprepared(&lost).await.unwrap();
             let now = app.clock.sources().now().seconds();
             let order = json!({
@@ -187,7 +207,7 @@ on_both_engines! {
             });
             let early = vendors.webhook(vendor, order).await;
             deliver(&app.anonymous(), &path(&app, vendor), &early).await.assert_status(200);
-            crate::support::eventually("its reference", async || row(&app, &session).await.reference.map(drop)).await;
+            eventually("its reference", async || row(&app, &session).await.reference.map(drop)).await;
 
             let again = try_begin(&ada, vendor, vendor).await.assert_status(200).json();
             assert_eq!(id_of(&again), id_of(&session));
@@ -248,6 +268,115 @@ on_both_engines! {
         assert_eq!(ada.claims()["ial"], 1);
     }
 
+    /// A reviewer decides, and the person takes back, while the vendor is being asked.
+    async fn what_people_decide_while_a_vendor_is_asked_stands(engine: Engine) {
+        let vendors = Vendors::start().await;
+        let app = app(engine, &vendors).await;
+        let ada = app.user(ADA).await;
+        let declined = try_begin(&ada, "persona", "one").await.assert_status(200).json();
+        let cancelled = try_begin(&ada, "persona", "two").await.assert_status(200).json();
+        for session in [&declined, &cancelled] {
+            let reference = row(&app, session).await.reference;
+            vendors.state("persona", json!({ "reference": reference, "status": "approved" })).await;
+        }
+        app.clock.advance_seconds(3601);
+        let ada = app.login(ADA, &ada.password).await;
+        let reviewer = app.staff(Role::Reviewer).await;
+        slow_down(&vendors, "persona").await;
+        let (asked, ()) = tokio::join!(app.services.look_after_kyc(), async {
+            asked(&vendors, "persona", 2).await;
+            app.clock.advance_seconds(1);
+            decline(&reviewer, &declined).await;
+            let path = format!("{VERIFICATIONS}/{}/cancel", id_of(&cancelled));
+            ada.post(&path, &Value::Null).await.assert_status(200);
+            app.clock.advance_seconds(1);
+        });
+        asked.unwrap();
+        settled(&ada, &declined, "declined").await;
+        settled(&ada, &cancelled, "cancelled").await;
+    }
+
+    /// The same, where a webhook is the reason to ask.
+    async fn what_a_reviewer_decides_while_a_webhook_is_confirmed_stands(engine: Engine) {
+        let vendors = Vendors::start().await;
+        let app = app(engine, &vendors).await;
+        let ada = app.user(ADA).await;
+        let session = try_begin(&ada, "veriff", "one").await.assert_status(200).json();
+        let order = json!({ "reference": row(&app, &session).await.reference, "status": "approved" });
+        vendors.state("veriff", order.clone()).await;
+        let reviewer = app.staff(Role::Reviewer).await;
+        slow_down(&vendors, "veriff").await;
+        let approved = vendors.webhook("veriff", order).await;
+        deliver(&app.anonymous(), &path(&app, "veriff"), &approved).await.assert_status(200);
+        asked(&vendors, "veriff", 1).await;
+        app.clock.advance_seconds(1);
+        decline(&reviewer, &session).await;
+        app.clock.advance_seconds(1);
+        eventually("the inbox is worked on", async || {
+            let health = app.anonymous().get("/api/kyc/health").await.json();
+            (health["backlog"] == 0).then_some(())
+        })
+        .await;
+        settled(&ada, &session, "declined").await;
+    }
+
+    /// The answer to a request that was repeated comes after an early webhook has shown the verification to its person.
+    async fn what_is_taken_back_before_the_answer_has_no_link(engine: Engine) {
+        let vendors = Vendors::start().await;
+        let app = app(engine, &vendors).await;
+        let ada = app.user(ADA).await;
+        let session = try_begin(&ada, "persona", "one").await.assert_status(200).json();
+        let begun = row(&app, &session).await;
+        app.connection().await.execute_unprepared(LOST).await.unwrap();
+        slow_down(&vendors, "persona").await;
+        let (again, ()) = tokio::join!(try_begin(&ada, "persona", "one"), async {
+            asked(&vendors, "persona", 1).await;
+            let now = app.clock.sources().now().seconds();
+            let order = json!({
+                "reference": begun.reference, "external_id": begun.external_id, "status": "pending", "at": now,
+            });
+            let early = vendors.webhook("persona", order).await;
+            deliver(&app.anonymous(), &path(&app, "persona"), &early).await.assert_status(200);
+            eventually("its reference", async || row(&app, &session).await.reference.map(drop)).await;
+            let path = format!("{VERIFICATIONS}/{}/cancel", id_of(&session));
+            ada.post(&path, &Value::Null).await.assert_status(200);
+        });
+        let again = again.assert_status(200).json();
+        assert_eq!((&again["verification"]["status"], &again["url"]), (&json!("cancelled"), &Value::Null));
+        let row = row(&app, &session).await;
+        assert_eq!((row.reference, row.sealed, row.poll_at), (begun.reference, None, None));
+    }
+
+    /// As a node has left it whose clock was a year ahead: an event that it could not confirm, and a request under way.
+    async fn what_a_wrong_clock_has_put_off_goes_on(engine: Engine) {
+        let vendors = Vendors::start().await;
+        let app = app(engine, &vendors).await;
+        let ada = app.user(ADA).await;
+        let session = try_begin(&ada, "persona", "one").await.assert_status(200).json();
+        let order = json!({ "reference": row(&app, &session).await.reference, "status": "approved" });
+        vendors.state("persona", order.clone()).await;
+        vendors.scenario("persona", json!({ "scenario": "status", "status": 503 })).await;
+        let approved = vendors.webhook("persona", order).await;
+        deliver(&app.anonymous(), &path(&app, "persona"), &approved).await.assert_status(200);
+        let db = app.connection().await;
+        eventually("an attempt", async || {
+            let event = entities::kyc_event::Entity::find().one(db).await.unwrap().unwrap();
+            event.last_error.map(drop)
+        })
+        .await;
+        vendors.reset().await;
+        db.execute_unprepared("UPDATE kyc_events SET due_at = due_at + 31536000000").await.unwrap();
+        app.services.reap().await.unwrap();
+        settled(&ada, &session, "approved").await;
+
+        let other = try_begin(&ada, "veriff", "two").await.assert_status(200).json();
+        let busy = app.now().0 + 31_536_000_000;
+        let busy = format!("{LOST}, busy_until = {busy} WHERE provider = 'veriff'");
+        db.execute_unprepared(&busy).await.unwrap();
+        let again = try_begin(&ada, "veriff", "two").await.assert_status(200).json();
+        assert_eq!(id_of(&again), id_of(&other));
+    }
+
     async fn a_webhook_about_nobody_is_answered_and_changes_nothing(engine: Engine) {
         let vendors = Vendors::start().await;
         let app = app(engine, &vendors).await;
@@ -262,7 +391,7 @@ on_both_engines! {
         let order = json!({ "reference": reference, "external_id": his.external_id, "status": "expired", "at": now });
         let crossed = vendors.webhook("stripe_identity", order).await;
         deliver(&app.anonymous(), &path(&app, "stripe_identity"), &crossed).await.assert_status(200);
-        crate::support::eventually("the inbox is worked on", async || {
+        eventually("the inbox is worked on", async || {
             let health = app.anonymous().get("/api/kyc/health").await.json();
             (health["backlog"] == 0).then_some(())
         })

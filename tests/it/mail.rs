@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use entities::outbox_message::{self, State};
 use latchkey::secret::Secret;
-use sea_orm::EntityTrait;
+use sea_orm::{ConnectionTrait, EntityTrait};
 
 use crate::support::process::{Site, credentials};
 use crate::support::smtp::SmtpServer;
@@ -163,6 +163,22 @@ on_both_engines! {
         app.anonymous().post("/auth/resend-verification", &ada).await.assert_status(200);
         app.services.outbox.wake();
         assert_eq!(smtp.received(2).await[1].to, "ada@example.com");
+    }
+
+    /// As a node has left it whose clock was a year ahead when it tried to send it.
+    async fn a_mail_that_a_wrong_clock_has_put_off_is_sent(engine: Engine) {
+        let mut smtp = SmtpServer::start(&[]).await;
+        let app = app(engine, &smtp.url()).await;
+        smtp.mode("refuse").await;
+        app.sign_up("ada@example.com", PASSWORD).await;
+        let tried = tried(&app, 1).await;
+        app.services.reap().await.unwrap();
+        assert_eq!(outbox(&app).await, tried, "a wait as it should be");
+        smtp.mode("accept").await;
+        let year = "UPDATE outbox_messages SET due_at = due_at + 31536000000";
+        app.connection().await.execute_unprepared(year).await.unwrap();
+        app.services.reap().await.unwrap();
+        settled(&app, State::Sent).await;
     }
 
     async fn a_mail_refused_for_good_is_given_up_and_the_operator_told(engine: Engine) {

@@ -51,6 +51,7 @@ mod policy;
 mod problems;
 mod races;
 mod readme;
+mod recovery_races;
 mod requests;
 mod retention;
 mod root_keys;

@@ -1,8 +1,10 @@
 //! Nothing grows without end: what nobody needs any more is removed after its time, and not before.
 
-use entities::{account, audit_event, email_verification, outbox_message, rate_limit, session};
+use entities::{account, audit_event, email_verification, outbox_message, rate_limit, seen_device, session};
 use sea_orm::{EntityTrait, PaginatorTrait};
 
+use crate::support::gate::waiting;
+use crate::support::process::Rows;
 use crate::support::{App, Engine, PASSWORD};
 
 const DAY: u64 = 86_400;
@@ -51,6 +53,42 @@ on_both_engines! {
     }
 }
 
+/// Another node has to do with it at that moment, and the reaper waits for that.
+#[tokio::test]
+async fn what_is_used_at_the_last_moment_stays() {
+    let app = App::start(Engine::Postgres, |_| {}).await;
+    let [node, rows] = [Rows(app.database.connect().await), Rows(app.database.connect().await)];
+    app.sign_up("ada@example.com", PASSWORD).await;
+    let token = app.mail_to("ada@example.com").await.token();
+    rows.execute("UPDATE accounts SET created_at = 0").await;
+    // Whoever confirms the address waits for this, and the reaper for them.
+    node.execute("BEGIN; SELECT * FROM email_verifications FOR UPDATE").await;
+    let (confirmed, reaped, ()) = tokio::join!(
+        app.verify(&token),
+        async {
+            waiting(&rows, 1).await;
+            app.services.reap().await
+        },
+        async {
+            waiting(&rows, 2).await;
+            node.execute("ROLLBACK").await;
+        },
+    );
+    confirmed.assert_status(200);
+    reaped.unwrap();
+    app.login("ada@example.com", PASSWORD).await;
+
+    let now = app.now().0;
+    rows.execute("UPDATE seen_devices SET last_seen_at = 0").await;
+    node.execute(&format!("BEGIN; UPDATE seen_devices SET last_seen_at = {now}")).await;
+    let (reaped, ()) = tokio::join!(app.services.reap(), async {
+        waiting(&rows, 1).await;
+        node.execute("COMMIT").await;
+    });
+    reaped.unwrap();
+    assert_eq!(count(&app, seen_device::Entity).await, 1);
+}
+
 /// Tables and what keeps them from growing without end.
 pub const KEPT_SMALL: &[(&str, &str)] = &[
     ("accounts", "as many as there are people; unconfirmed ones and those due to be deleted are reaped"),
@@ -96,7 +134,7 @@ on_both_engines! {
     }
 
     async fn what_was_never_finished_goes(app: App) {
-        use entities::{mfa_ticket, remembered_device, seen_device, totp_authenticator};
+        use entities::{mfa_ticket, remembered_device, totp_authenticator};
         let (ada, totp, _) = app.user_with_totp("ada@example.com").await;
         ada.post("/auth/mfa/totp", &serde_json::json!({ "name": "Tablet" })).await.assert_status(200);
         app.ticket("ada@example.com", PASSWORD).await;

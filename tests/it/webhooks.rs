@@ -13,13 +13,14 @@ use latchkey::secret::Secret;
 use latchkey::services::audit::{Action, Actor, Event};
 use latchkey::services::kyc::NewVerification;
 use latchkey::services::{Error, Origin};
-use sea_orm::{EntityTrait, QueryOrder};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::api_keys::{KEY, SECRET, store};
 use crate::races::servers;
-use crate::support::process::{Site, credentials};
+use crate::support::gate::waiting;
+use crate::support::process::{Rows, Site, credentials};
 use crate::support::receiver::{Delivery, Receiver, Reply};
 use crate::support::{App, Engine, PASSWORD, PATIENCE, eventually};
 
@@ -443,6 +444,24 @@ on_both_engines! {
         assert_eq!(sent, 40.0);
     }
 
+    /// As a node has left it whose clock was a year ahead when the endpoint said that it is gone.
+    async fn what_a_wrong_clock_has_put_off_is_sent(engine: Engine) {
+        let receiver = Receiver::start().await;
+        receiver.answer(Reply::status(410));
+        let app = start(engine, &[("crm", &receiver)]).await;
+        happen(&app, 1).await;
+        let due = failed(&app, 1).await;
+        app.services.reap().await.unwrap();
+        assert_eq!(rows(&app).await[0].due_at, due, "a wait as it should be");
+        receiver.answer(Reply::status(204));
+        for (table, column) in [("webhook_deliveries", "due_at"), ("webhook_pauses", "paused_until")] {
+            let year = format!("UPDATE {table} SET {column} = {column} + 31536000000");
+            app.connection().await.execute_unprepared(&year).await.unwrap();
+        }
+        app.services.reap().await.unwrap();
+        until(&app, "sent", |row| row.state == State::Sent).await;
+    }
+
     async fn nothing_is_kept_for_ever(engine: Engine) {
         let receiver = Receiver::start().await;
         let app = start(engine, &[("crm", &receiver)]).await;
@@ -468,6 +487,25 @@ on_both_engines! {
         app.services.reap().await.unwrap();
         assert_eq!(rows(&app).await, []);
     }
+}
+
+/// Another node has sent it, and is about to say so.
+#[tokio::test]
+async fn what_is_sent_at_the_last_moment_is_not_given_up() {
+    let receiver = Receiver::start().await;
+    receiver.answer(Reply::status(500));
+    let app = start(Engine::Postgres, &[("crm", &receiver)]).await;
+    happen(&app, 1).await;
+    failed(&app, 1).await;
+    let [node, watch] = [Rows(app.database.connect().await), Rows(app.database.connect().await)];
+    node.execute("UPDATE webhook_deliveries SET ends_at = 0").await;
+    node.execute("BEGIN; UPDATE webhook_deliveries SET state = 'sent', finished_at = created_at").await;
+    let (reaped, ()) = tokio::join!(app.services.reap(), async {
+        waiting(&watch, 1).await;
+        node.execute("COMMIT").await;
+    });
+    reaped.unwrap();
+    assert_eq!(rows(&app).await[0].state, State::Sent);
 }
 
 #[test]

@@ -71,8 +71,9 @@ impl Services {
         let now = self.sources.now();
         let Some((account, row)) = lock_verification(db, owner, id).await? else { return Ok(None) };
         let follows = may_follow(status_of(&row), step.finding.status, step.source, step.finding.explicit);
-        // Time runs out on all nodes at once, and the first has written it down.
-        if step.source == Source::Server && !follows {
+        // Time runs out on all nodes at once, and the first has written it down. What the person takes back while the provider
+        // is being asked stays so.
+        if matches!(step.source, Source::Server | Source::Poll) && !follows {
             return Ok(Some(row));
         }
         let own = kyc_change::Entity::find().filter(kyc_change::Column::VerificationId.eq(id));

@@ -7,16 +7,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use entities::{AccountId, KycVerificationId, Timestamp, kyc_person_key, kyc_verification};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter};
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::super::audit::{Action, Actor, Event};
+use super::super::clock_check::CLOCKS_AGREE;
 use super::super::limits::Limit;
 use super::super::sessions::Caller;
 use super::super::vault::Mistake;
 use super::super::{Error, Origin, Services};
-use super::{Configured, Handover, SealedHandover, failed, status_of};
+use super::status::is_closed;
+use super::{Configured, Handover, SealedHandover, failed, is_open, status_of};
 use crate::plugins::kyc::{Order, Session, Started, Status};
 use crate::secret::Secret;
 
@@ -181,6 +183,10 @@ impl Services {
     /// Goes on with a row whose request came to nothing, unless somebody is doing so.
     async fn take_up(&self, row: kyc_verification::Model) -> Result<kyc_verification::Model, Error> {
         let (id, now) = (row.id, self.sources.now());
+        // A lease that is longer was taken by a clock that was ahead.
+        let longest = now + LEASE + 2 * CLOCKS_AGREE;
+        let busy_until = kyc_verification::Column::BusyUntil;
+        let free = Condition::any().add(busy_until.lte(now)).add(busy_until.gt(longest));
         let taken = self
             .db
             .write::<_, Error, _>(move |transaction| {
@@ -189,7 +195,7 @@ impl Services {
                         .col_expr(kyc_verification::Column::BusyUntil, Expr::value(now + LEASE))
                         .filter(kyc_verification::Column::Id.eq(id))
                         .filter(kyc_verification::Column::Sealed.is_null())
-                        .filter(kyc_verification::Column::BusyUntil.lte(now));
+                        .filter(free);
                     Ok(update.exec(transaction).await?.rows_affected)
                 })
             })
@@ -245,8 +251,9 @@ impl Services {
                     let update = kyc_verification::Entity::update_many()
                         .col_expr(Column::Reference, Expr::value(reference))
                         .col_expr(Column::Handle, Expr::value(handle))
-                        .col_expr(Column::Sealed, Expr::value(sealed))
-                        .col_expr(Column::PollAt, Expr::value(poll_at))
+                        // It may have been decided or taken back before the answer: an early webhook has shown it.
+                        .col_expr(Column::Sealed, Expr::case(is_open(), Expr::value(sealed)).into())
+                        .col_expr(Column::PollAt, Expr::case(is_open(), Expr::value(poll_at)).into())
                         .col_expr(Column::BusyUntil, Expr::value(Timestamp(0)))
                         .filter(Column::Id.eq(id));
                     match update.exec(transaction).await {
@@ -263,6 +270,7 @@ impl Services {
                 })
             })
             .await?;
+        let handover = if is_closed(status_of(&row)) { Handover::default() } else { handover };
         Ok((row, handover))
     }
 

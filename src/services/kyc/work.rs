@@ -123,6 +123,11 @@ impl Services {
             .await
     }
 
+    /// For the reaper.
+    pub(in super::super) async fn bring_kyc_events_forward(&self) -> Result<(), Error> {
+        self.bring_forward("kyc_events", "state = 'pending'", vec![], LONGEST_WAIT).await
+    }
+
     async fn work_on(&self, provider: &Configured, row: kyc_event::Model) -> Result<(), Error> {
         let outcome = self.judge(provider, &row).await?;
         let now = self.sources.now();
@@ -183,21 +188,21 @@ impl Services {
         let asks = about.fetches && (finding.status == Status::Approved || !about.signs_time);
         let reference = verification.reference.clone().or_else(|| event.reference.clone());
         let Some(reference) = reference.filter(|_| asks) else { return Ok((occurred_at, finding)) };
-        let told = self.ask_provider(verification, reference).await?;
-        // What is asked for is so now; what the webhook said, when it said so.
+        let (asked_at, told) = self.ask_provider(verification, reference).await?;
+        // What the webhook said was so when it said so.
         if told.status == finding.status && about.signs_time {
             let checks = if told.checks.is_empty() { finding.checks } else { told.checks };
             return Ok((occurred_at, Finding { checks, ..told }));
         }
-        Ok((self.sources.now(), told))
+        Ok((asked_at, told))
     }
 
-    /// What the provider says now.
+    /// What the provider says, and when it was asked: what somebody decides before the answer comes is newer.
     pub(super) async fn ask_provider(
         &self,
         verification: &kyc_verification::Model,
         reference: String,
-    ) -> Result<Finding, Failure> {
+    ) -> Result<(Timestamp, Finding), Failure> {
         let configured = self.kyc.provider(&verification.provider);
         let configured = configured.ok_or(Failure::Malformed("a provider that is set up"))?;
         let base = configured.provider.base_url(&configured.settings);
@@ -208,9 +213,10 @@ impl Services {
             handle: verification.handle.clone(),
             external_id: verification.external_id.clone(),
         };
+        let asked_at = self.sources.now();
         let finding = configured.provider.fetch(&link, &session).await?;
         self.note_contact(configured.name()).await;
-        Ok(finding)
+        Ok((asked_at, finding))
     }
 
     async fn find_verification(

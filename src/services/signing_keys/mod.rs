@@ -166,7 +166,11 @@ impl Keyring {
 
     /// Reads the keys again. Keeps what it has when they can't be read, and when nothing changed.
     pub async fn reload(&self, db: &Db, now: Timestamp) {
-        self.ask(&mut *self.asked.lock().await, db, now).await;
+        let mut asked = self.asked.lock().await;
+        self.ask(&mut asked, db, now).await;
+        if !asked.answered {
+            metrics::counter!("latchkey_background_failures_total", "task" => "keys").increment(1);
+        }
     }
 
     /// Reads the keys again unless that was tried of late. Whoever comes meanwhile waits for it, and takes part.

@@ -17,6 +17,7 @@ use time::PrimitiveDateTime;
 use time::macros::format_description;
 use tokio_util::sync::CancellationToken;
 
+use super::super::clock_check::CLOCKS_AGREE;
 use super::super::{Error, Services};
 use super::{Endpoint, PATIENCE, ROWS, Reply};
 use crate::db::columns;
@@ -89,11 +90,15 @@ impl Services {
         let sql = format!(
             "UPDATE webhook_deliveries SET due_at = $1, attempts = attempts + 1 WHERE id IN (
                SELECT id FROM webhook_deliveries WHERE endpoint = $2 AND state = 'pending' AND due_at <= $3
-                 AND NOT EXISTS (SELECT 1 FROM webhook_pauses p WHERE p.endpoint = $2 AND p.paused_until > $3)
+                 AND NOT EXISTS (SELECT 1 FROM webhook_pauses p WHERE p.endpoint = $2
+                   AND p.paused_until > $3 AND p.paused_until <= $4)
                ORDER BY due_at LIMIT {most} {skip}) RETURNING {}",
             columns::<webhook_delivery::Entity>()
         );
-        let values: [Value; 3] = [(now + CLAIM).into(), endpoint.name.clone().into(), now.into()];
+        // One that is longer comes from a clock that was ahead.
+        let longest_pause = now + PAUSE + 2 * CLOCKS_AGREE;
+        let values: [Value; 4] =
+            [(now + CLAIM).into(), endpoint.name.clone().into(), now.into(), longest_pause.into()];
         let statement = Statement::from_sql_and_values(self.db.engine(), sql, values);
         let rows = self.db.write_one::<Error>(statement).await?;
         rows.iter()
@@ -164,13 +169,23 @@ impl Services {
             .await
     }
 
-    /// Gives up what can't be sent: for too long an endpoint was paused, or is not set up any more.
+    /// For the reaper. Nothing waits longer than for an endpoint that says it is gone.
+    pub(in super::super) async fn bring_webhooks_forward(&self) -> Result<(), Error> {
+        for Endpoint { name, .. } in &self.webhooks.endpoints {
+            let waiting = "endpoint = $3 AND state = 'pending'";
+            self.bring_forward("webhook_deliveries", waiting, vec![name.clone().into()], PAUSE).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives up what can't be sent: for too long an endpoint was paused, or is not set up any more. What has just been sent
+    /// after all stays so.
     pub(in super::super) async fn give_up_webhooks(&self) -> Result<(), Error> {
         let sql = format!(
             "UPDATE webhook_deliveries SET state = 'dead', finished_at = $1,
                last_error = COALESCE(last_error, 'never tried') WHERE id IN (
                SELECT id FROM webhook_deliveries WHERE state = 'pending' AND ends_at <= $1 LIMIT {ROWS})
-             RETURNING id"
+               AND state = 'pending' AND ends_at <= $1 RETURNING id"
         );
         loop {
             let values: [Value; 1] = [self.sources.now().into()];

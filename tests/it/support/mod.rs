@@ -9,6 +9,7 @@ mod database;
 pub mod door;
 #[macro_use]
 mod engines;
+pub mod gate;
 pub mod line;
 mod mail;
 pub mod node;
