@@ -11,7 +11,6 @@ use sea_orm::{
 use strum::{EnumIter, EnumString, IntoStaticStr};
 
 use super::audit::{Action, Actor, Event};
-use super::mfa::lock;
 use super::policy::{AAL2, Requirement};
 use super::sessions::Caller;
 use super::{Error, Origin, Services};
@@ -83,11 +82,12 @@ impl Services {
                 .session(caller.state.session, caller.claims.aal)
                 .detail(serde_json::json!({ "access_key": row.id.to_string(), "scopes": names })),
         );
-        let (services, origin, inserted) = (self.clone(), origin.clone(), row.clone());
+        let (services, caller, origin, inserted) =
+            (self.clone(), caller.clone(), origin.clone(), row.clone());
         self.db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    let account = lock(transaction, owner).await?.ok_or(Error::InvalidAccessToken)?;
+                    let account = caller.lock(transaction).await?;
                     let mine = access_key::Entity::find().filter(access_key::Column::AccountId.eq(owner));
                     if mine.count(transaction).await? >= MOST {
                         return Err(Error::LimitReached);

@@ -44,13 +44,11 @@ impl Services {
                 .session(caller.state.session, caller.claims.aal),
         );
         let (email, email_key) = (email.to_owned(), email_key.to_owned());
-        let (services, origin) = (self.clone(), origin.clone());
+        let (services, caller, origin) = (self.clone(), caller.clone(), origin.clone());
         self.db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    let account = lock(transaction, id).await?;
-                    let account = account.filter(|account| services.may_recover(account));
-                    let account = account.ok_or(Error::InvalidAccessToken)?;
+                    let account = caller.lock(transaction).await?;
                     supersede(transaction, id, now).await?;
                     let verified_only = services.config.require_verified_email;
                     let mail = match taken_by(transaction, &email_key, id, verified_only, now).await? {

@@ -8,6 +8,7 @@ use entities::account::Role;
 use serde::{Deserialize, Serialize};
 
 use super::access_keys::AccessKeyCaller;
+use super::reaper::CLOCKS_AGREE;
 use super::sessions::Caller;
 use super::{Error, Services};
 
@@ -92,9 +93,10 @@ impl Standing {
             // Whoever has a level has 1, so that what is missing is 2.
             aal: (aal < demand.aal || (demand.best && !at_best)).then_some(AAL2),
             ial: (self.ial < demand.ial).then_some(demand.ial),
-            // Tokens count whole seconds.
+            // Tokens count whole seconds. What lies further ahead than clocks may differ, a wrong one has written.
             max_age: demand.max_age.filter(|seconds| {
-                u64::try_from(now.seconds() - self.auth_time.seconds()).is_ok_and(|age| age > *seconds)
+                let age = now.seconds() - self.auth_time.seconds();
+                age.unsigned_abs() > if age < 0 { CLOCKS_AGREE.as_secs() } else { *seconds }
             }),
             second_factor: self.second_factor,
             recovering: self.recovering,
@@ -302,6 +304,9 @@ mod tests {
             (600, None),
             (601, Some((None, None, Some(600)))),
             (-5, None),
+            (-60, None),
+            (-61, Some((None, None, Some(600)))),
+            (-90_000, Some((None, None, Some(600)))),
             (90_000, Some((None, None, Some(600)))),
         ] {
             assert_eq!(missing(aged(seconds), Requirement::recent(600)), expected, "{seconds}");

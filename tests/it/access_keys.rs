@@ -6,7 +6,7 @@ use crate::api_keys::{KEY, SECRET, store};
 use crate::support::{App, Client, User};
 
 const ADA: &str = "ada@example.com";
-const ACCESS_KEYS: &str = "/api/v1/access-keys";
+pub const ACCESS_KEYS: &str = "/api/v1/access-keys";
 
 /// Makes a key with these scopes; answers its id and a client that shows it.
 async fn make(app: &App, ada: &User, scopes: &[&str]) -> (String, Client) {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::api_keys::{API_KEYS, KEY, SECRET};
 use crate::support::process::{Connection, Process, Session, Site, credentials};
 use crate::support::{Answer, Engine, PASSWORD, PATIENCE, counted};
 
@@ -31,15 +32,16 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
-/// Kills the server once this many writes have been acknowledged, in the midst of the next ones.
+/// Tells when so many writes have been acknowledged, for a kill in the midst of the next ones.
 struct Countdown {
-    left: AtomicU32,
+    goal: u32,
+    acknowledged: AtomicU32,
     over: Notify,
 }
 
 impl Countdown {
     fn tick(&self) {
-        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+        if self.acknowledged.fetch_add(1, Ordering::SeqCst) + 1 == self.goal {
             self.over.notify_one();
         }
     }
@@ -72,6 +74,9 @@ struct Person {
     session: Session,
     /// Accounts that this person has opened besides.
     opened: Vec<String>,
+    /// Names of stored credentials, and the id of the last.
+    stored: Vec<String>,
+    last: Option<Value>,
     counter: u32,
 }
 
@@ -88,6 +93,8 @@ impl Person {
             full_name: Fact::new(None),
             session,
             opened: vec![],
+            stored: vec![],
+            last: None,
             counter: 0,
         }
     }
@@ -105,21 +112,28 @@ impl Person {
         self.counter += 1;
         let access = self.session.access.clone();
         match self.dice.roll(10) {
-            0..4 => {
+            0..3 => {
                 let name = format!("Name {}", self.counter);
                 self.full_name.asked = Some(Some(name.clone()));
                 let body = json!({ "full_name": name });
                 good(connection.call("PATCH", "/auth/profile", Some(&access), &body).await?);
                 self.full_name.settle();
             }
-            4..7 => {
+            3..6 => {
                 let body = json!({ "refresh_token": self.session.refresh });
                 self.session = Session::of(&connection.post("/auth/refresh", &body).await?);
             }
-            7..9 => {
+            6..8 => {
                 let email = format!("guest-{}-{}@example.com", self.number, self.counter);
                 good(connection.post("/auth/signup", &credentials(&email, PASSWORD)).await?);
                 self.opened.push(email);
+            }
+            8 => {
+                let name = format!("Key {} of {}", self.counter, self.number);
+                let body = json!({ "provider": "binance", "name": name, "api_key": KEY, "secret": SECRET, "test": false });
+                let stored = good(connection.call("POST", API_KEYS, Some(&access), &body).await?);
+                self.stored.push(name);
+                self.last = Some(stored["data"]["id"].clone());
             }
             _ => {
                 let new = format!("{PASSWORD} {}", self.counter);
@@ -147,17 +161,23 @@ impl Person {
         );
         self.full_name = Fact::new(found);
 
-        let mut good = vec![];
+        let mut right = vec![];
         for password in
             [Some(self.password.acknowledged.clone()), self.password.asked.clone()].into_iter().flatten()
         {
             let answer = server.anonymous().post("/auth/login", &credentials(&self.email, &password)).await;
             if answer.status == 200 {
-                good.push(password);
+                right.push((password, Session::of(&answer)));
             }
         }
-        assert_eq!(good.len(), 1, "one password is the right one: {:?}", self.password);
-        self.password = Fact::new(good.remove(0));
+        assert_eq!(right.len(), 1, "one password is the right one: {:?}", self.password);
+        let (password, session) = right.remove(0);
+        self.password = Fact::new(password);
+        if let Some(id) = &self.last {
+            let path = format!("{API_KEYS}{}/decrypt", id.as_str().unwrap());
+            let shown = good(server.anonymous().bearer(&session.access).post(&path, &json!({})).await);
+            assert_eq!(shown["data"]["secret"], SECRET);
+        }
     }
 }
 
@@ -169,18 +189,17 @@ fn good(answer: Answer) -> Value {
 on_both_engines! {
     async fn nothing_acknowledged_is_lost_and_nothing_is_there_by_half(site: Site) {
         // As long as a token may be shown again, however slow the machine.
-        let site = site.with("TOKENS__REFRESH_GRACE_SECONDS", "60");
+        let site = site.with("TOKENS__REFRESH_GRACE_SECONDS", "60").with("VAULT__KEYS_PER_ACCOUNT", "10000");
         let (kills, seed) = (number("LATCHKEY_TEST_KILLS", 8), number("LATCHKEY_TEST_SEED", 20_261_124));
         let mut dice = Dice(seed);
         let mut server = site.start().await;
-        let (mut people, mut writes) = (vec![], 0);
+        let (mut people, mut writes) = (vec![], 0_u32);
         for number in 0..CLIENTS {
             people.push(Person::arrive(number, seed, &site, &server).await);
         }
         for _ in 0..kills {
-            let left = u32::try_from(dice.roll(60) + 1).unwrap();
-            writes += left;
-            let countdown = Arc::new(Countdown { left: AtomicU32::new(left), over: Notify::new() });
+            let goal = u32::try_from(dice.roll(60) + 1).unwrap();
+            let countdown = Arc::new(Countdown { goal, acknowledged: AtomicU32::new(0), over: Notify::new() });
             let mut lives = JoinSet::new();
             for person in people.drain(..) {
                 lives.spawn(person.live(server.address, Arc::clone(&countdown)));
@@ -188,6 +207,7 @@ on_both_engines! {
             tokio::time::timeout(PATIENCE, countdown.over.notified()).await.expect("writes are acknowledged");
             server.node.kill().await;
             people = lives.join_all().await;
+            writes += countdown.acknowledged.load(Ordering::SeqCst);
 
             server = site.start().await;
             for person in &mut people {
@@ -206,7 +226,7 @@ on_both_engines! {
             assert_eq!(mails.len(), 1, "{email}");
             assert_eq!(mails[0].template, "verify_email");
         }
-        counted("kill -9 under load", site.database.engine, &format!("{kills} kills, {writes} acknowledged writes before them, none lost"));
+        counted("kill -9 under load", site.database.engine, &format!("{kills} kills, {writes} acknowledged writes, none lost"));
     }
 }
 
@@ -229,12 +249,18 @@ async fn whole(site: &Site, people: &[Person]) {
         "accounts a WHERE
            (SELECT COUNT(*) FROM audit_events e WHERE e.account_id = a.id AND e.action = 'account.password_changed') <>
            (SELECT COUNT(*) FROM outbox_messages m WHERE m.account_id = a.id AND m.template = 'password_changed')",
+        "accounts a WHERE (SELECT COUNT(*) FROM api_keys k WHERE k.account_id = a.id) <>
+           (SELECT COUNT(*) FROM audit_events e WHERE e.account_id = a.id AND e.action = 'api_key.added')",
     ] {
         assert_eq!(rows.count(rest).await, 0, "{rest}");
     }
     let there = rows.column::<String>("SELECT email FROM accounts").await;
     for email in people.iter().flat_map(|person| &person.opened) {
         assert!(there.contains(email), "{email}");
+    }
+    let there = rows.column::<String>("SELECT name FROM api_keys").await;
+    for name in people.iter().flat_map(|person| &person.stored) {
+        assert!(there.contains(name), "{name}");
     }
     if site.database.engine == Engine::Sqlite {
         assert_eq!(rows.column::<String>("PRAGMA integrity_check").await, ["ok"]);

@@ -8,10 +8,10 @@ use crate::races::{at_once, servers};
 use crate::support::process::{Process, Site, credentials};
 use crate::support::{Answer, Client, PASSWORD, Totp};
 
-const ADA: &str = "ada@example.com";
+pub const ADA: &str = "ada@example.com";
 
 /// Somebody with an authenticator app, signed in at aal 2: the client, the app, the recovery codes.
-async fn ada(site: &Site, server: &Process) -> (Client, Totp, Vec<String>) {
+pub async fn ada(site: &Site, server: &Process) -> (Client, Totp, Vec<String>) {
     site.verified(server, ADA, PASSWORD).await;
     let client = server.anonymous().bearer(&server.login(ADA, PASSWORD).await.access);
     let totp = Totp::scan(

@@ -4,11 +4,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use latchkey::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
+use tokio::task::JoinHandle;
 
-use crate::support::process::{Connection, Process, Rows, Session, Site, credentials};
-use crate::support::{Answer, Authenticator, Engine, PASSWORD, assertion, eventually};
+use crate::mfa_races::{ADA, ada};
+use crate::support::gate::Gate;
+use crate::support::process::{Connection, Process, Session, Site, credentials};
+use crate::support::{Answer, Authenticator, Engine, PASSWORD, Totp, assertion, eventually};
 
 /// The servers of a race: two beside each other on PostgreSQL; SQLite has one.
 pub async fn servers(site: &Site) -> Vec<Process> {
@@ -186,6 +190,8 @@ on_both_engines! {
         let mut statuses = join_all(changes).await;
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 403]);
+        let refused = "audit_events WHERE action = 'account.password_change_refused'";
+        assert_eq!(site.rows().await.count(refused).await, 1);
     }
 
     /// Whatever happens at the moment of the change: afterwards the session that made it is the only one.
@@ -279,37 +285,6 @@ async fn what_one_node_ends_is_over_at_the_next_request_on_the_other() {
     }
 }
 
-/// Stops transactions on PostgreSQL right behind a change of a table, until it is released.
-struct Gate(Rows);
-
-impl Gate {
-    async fn close(site: &Site, change: &str, table: &str) -> Self {
-        let rows = site.rows().await;
-        rows.execute(&format!(
-            "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS
-               $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$;
-             CREATE TRIGGER gate AFTER {change} ON {table} FOR EACH ROW EXECUTE FUNCTION gate();
-             SELECT pg_advisory_lock(1)"
-        ))
-        .await;
-        Self(rows)
-    }
-
-    /// Waits until this many transactions wait: at the gate, or for one that does.
-    async fn waiting(&self, count: i64) {
-        let waiting = async || {
-            let waits = "pg_locks l JOIN pg_database d ON d.datname = current_database()
-                         WHERE NOT l.granted AND l.pid IN (SELECT pid FROM pg_stat_activity WHERE datid = d.oid)";
-            (self.0.count(waits).await >= count).then_some(())
-        };
-        eventually("a transaction at the gate", waiting).await;
-    }
-
-    async fn open(self) {
-        self.0.execute("SELECT pg_advisory_unlock(1)").await;
-    }
-}
-
 /// A sign-in that has proved the old password, and not yet committed its session, while the password is changed.
 #[tokio::test]
 async fn a_sign_in_with_the_old_password_does_not_outlive_the_change() {
@@ -376,6 +351,111 @@ async fn a_sign_in_does_not_outlive_a_disablement_at_the_same_moment() {
     site.run(&["users", "enable", "ada@example.com"]).await.assert_success();
     server.profile(&session.access).await.assert_error(401, "invalid_token");
     server.refresh(&session.refresh).await.assert_error(401, "invalid_refresh_token");
+}
+
+fn log_in(server: &Process) -> JoinHandle<Answer> {
+    let client = server.anonymous();
+    tokio::spawn(async move { client.post("/auth/login", &credentials(ADA, PASSWORD)).await })
+}
+
+/// Two servers of which the second wants passwords hashed at a higher cost.
+async fn servers_of_two_costs(site: &Site) -> (Process, Process) {
+    (site.start().await, site.start_with(&[("LATCHKEY_HASHING__ITERATIONS", "3")]).await)
+}
+
+#[tokio::test]
+async fn a_password_that_is_being_hashed_anew_is_the_right_one() {
+    for (path, body) in [
+        ("/auth/login", credentials(ADA, PASSWORD)),
+        ("/auth/step-up", json!({ "method": "password", "secret": PASSWORD })),
+        (
+            "/auth/password",
+            json!({ "current_password": PASSWORD, "new_password": "eight dark green kettles" }),
+        ),
+    ] {
+        let site = Site::new(Engine::Postgres).await;
+        let (one, two) = servers_of_two_costs(&site).await;
+        site.verified(&one, ADA, PASSWORD).await;
+        let client = one.anonymous().bearer(&one.login(ADA, PASSWORD).await.access);
+
+        let gate = Gate::close(&site, "UPDATE", "accounts").await;
+        let elsewhere = log_in(&two);
+        gate.waiting(1).await;
+        let here = tokio::spawn(async move { client.post(path, &body).await });
+        gate.waiting(2).await;
+        gate.open().await;
+        elsewhere.await.unwrap().assert_status(200);
+        here.await.unwrap().assert_status(200);
+        let rehashed = "audit_events WHERE action = 'account.password_rehashed'";
+        assert_eq!(site.rows().await.count(rehashed).await, 1, "{path}");
+    }
+}
+
+/// The same with a second factor: neither ticket is for a hash that is gone.
+#[tokio::test]
+async fn tickets_given_out_while_a_password_is_hashed_anew_are_good() {
+    let site = Site::new(Engine::Postgres).await;
+    let (one, two) = servers_of_two_costs(&site).await;
+    let (_, totp, codes) = ada(&site, &one).await;
+
+    let gate = Gate::close(&site, "UPDATE", "accounts").await;
+    let elsewhere = log_in(&two);
+    gate.waiting(1).await;
+    let here = log_in(&one);
+    gate.waiting(2).await;
+    gate.open().await;
+    let code = totp.code(SystemClock.now());
+    for (login, method, code) in [(elsewhere, "totp", &code), (here, "recovery_code", &codes[0])] {
+        let ticket = login.await.unwrap().assert_status(200).json()["mfa"]["ticket"].clone();
+        let body = json!({ "ticket": ticket, "method": method, "code": code });
+        one.anonymous().post("/auth/mfa/verify", &body).await.assert_status(200);
+    }
+}
+
+/// Somebody proves the password once more while a second factor is being confirmed.
+#[tokio::test]
+async fn a_password_is_too_little_once_there_is_a_second_factor() {
+    let site = Site::new(Engine::Postgres).await;
+    let server = site.start().await;
+    site.verified(&server, ADA, PASSWORD).await;
+    let client = server.anonymous().bearer(&server.login(ADA, PASSWORD).await.access);
+    let enrolment = client.post("/auth/mfa/totp", &json!({ "name": "Phone" })).await.assert_status(200);
+    let totp = Totp::scan(&enrolment.json());
+
+    let gate = Gate::close(&site, "UPDATE", "accounts").await;
+    let phone = client.clone();
+    let confirm = tokio::spawn(async move {
+        let path = format!("/auth/mfa/totp/{}/confirm", totp.id);
+        phone.post(&path, &json!({ "code": totp.code(SystemClock.now()) })).await
+    });
+    gate.waiting(1).await;
+    let step_up = tokio::spawn(async move {
+        client.post("/auth/step-up", &json!({ "method": "password", "secret": PASSWORD })).await
+    });
+    gate.waiting(2).await;
+    gate.open().await;
+    confirm.await.unwrap().assert_status(200);
+    let refused = step_up.await.unwrap().assert_error(401, "insufficient_user_authentication");
+    assert_eq!(refused.json()["acr_values"], "aal2");
+}
+
+/// Whoever was signing in when the account's end was asked for came before it.
+#[tokio::test]
+async fn a_sign_in_from_before_a_deletion_does_not_take_it_back() {
+    let site = Site::new(Engine::Postgres).await;
+    let server = site.start().await;
+    site.verified(&server, ADA, PASSWORD).await;
+    let client = server.anonymous().bearer(&server.login(ADA, PASSWORD).await.access);
+
+    let gate = Gate::close(&site, "UPDATE", "accounts").await;
+    let deletion = tokio::spawn(async move { client.json("DELETE", "/auth/account", &Value::Null).await });
+    gate.waiting(1).await;
+    let login = log_in(&server);
+    gate.waiting(2).await;
+    gate.open().await;
+    deletion.await.unwrap().assert_status(200);
+    login.await.unwrap().assert_error(401, "invalid_credentials");
+    assert_eq!(site.rows().await.count("accounts WHERE deletion_due_at IS NOT NULL").await, 1);
 }
 
 /// A second sign-up wants to replace the account at the moment its address is confirmed. Neither may fail, and the

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use entities::{account, session};
 use latchkey::clock::Clock;
-use latchkey::config::SigningAlgorithm;
-use sea_orm::EntityTrait;
+use latchkey::config::{Rate, SigningAlgorithm};
+use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::{Value, json};
 
 use crate::support::{App, Engine, PASSWORD};
@@ -61,6 +61,48 @@ on_both_engines! {
         ada.refresh().await;
         ada.refresh().await;
         app.try_refresh(&old).await.assert_error(401, "refresh_token_reused");
+        ada.profile().await.assert_error(401, "invalid_token");
+    }
+
+    /// As a restore from a backup leaves it: the last refreshes are forgotten, but not by those who made them.
+    async fn a_database_that_was_put_back_takes_nobody_for_a_thief(engine: Engine) {
+        let app = App::start(engine, |config| {
+            config.limits.enabled = true;
+            config.limits.refresh_per_session = Rate { count: 2, seconds: 60 };
+        })
+        .await;
+        let mut ada = app.user("ada@example.com").await;
+        ada.refresh().await;
+        let old = ada.refresh_token.clone();
+        ada.refresh().await;
+        app.connection().await.execute_unprepared("UPDATE sessions SET counter = 0").await.unwrap();
+
+        app.try_refresh(&ada.refresh_token).await.assert_error(429, "rate_limited");
+        app.clock.advance_seconds(30);
+        let first = app.try_refresh(&ada.refresh_token).await.assert_status(200);
+        app.clock.advance_seconds(10);
+        let again = app.try_refresh(&ada.refresh_token).await.assert_status(200);
+        assert_eq!(again.json(), first.json());
+        ada.take(&first);
+        ada.profile().await.assert_status(200);
+        assert!(app.mails_to("ada@example.com").await.iter().all(|mail| mail.template != "session_stolen"));
+        // An older one is reuse as ever.
+        app.try_refresh(&old).await.assert_error(401, "refresh_token_reused");
+        ada.profile().await.assert_error(401, "invalid_token");
+        App::only_event(app.audit().await, "session.refresh_reused");
+    }
+
+    async fn a_copy_that_a_database_put_back_takes_for_new_is_found_out(app: App) {
+        let mut ada = app.user("ada@example.com").await;
+        ada.refresh().await;
+        let mut thief = ada.clone();
+        for _ in 0..2 {
+            ada.refresh().await;
+        }
+        app.connection().await.execute_unprepared("UPDATE sessions SET counter = 0").await.unwrap();
+        thief.refresh().await;
+        ada.refresh().await;
+        app.try_refresh(&thief.refresh_token).await.assert_error(401, "refresh_token_reused");
         ada.profile().await.assert_error(401, "invalid_token");
     }
 
@@ -208,6 +250,29 @@ on_both_engines! {
             app.next_code();
         }
         App::only_event(app.audit().await, "account.password_rehashed");
+    }
+
+    async fn a_ticket_outlives_another_hash_of_its_password(app: App) {
+        const ADA: &str = "ada@example.com";
+        let (_, totp, _) = app.user_with_totp(ADA).await;
+        let body = json!({ "ticket": app.ticket(ADA, PASSWORD).await, "method": "totp", "code": totp.code(app.now()), "remember_device": true });
+        let device = app.anonymous().post("/auth/mfa/verify", &body).await.assert_status(200).json()["device_token"].clone();
+        let early = app.ticket(ADA, PASSWORD).await;
+
+        // A sign-in that begins a session stores one,
+        let app = app.restart(|config| config.hashing.iterations = 3).await;
+        let body = json!({ "email": ADA, "password": PASSWORD, "device_token": device });
+        let answer = app.anonymous().post("/auth/login", &body).await.assert_status(200);
+        assert!(answer.json()["session"].is_object(), "{answer:?}");
+        // and one that gets a ticket.
+        let app = app.restart(|config| config.hashing.iterations = 4).await;
+        let late = app.ticket(ADA, PASSWORD).await;
+        let rehashed = app.audit().await.iter().filter(|event| event.action == "account.password_rehashed").count();
+        assert_eq!(rehashed, 2);
+        for ticket in [early, late] {
+            app.next_code();
+            app.anonymous().verify_totp(&ticket, &totp.code(app.now())).await.assert_status(200);
+        }
     }
 
     async fn sessions_outlive_a_restart(app: App) {

@@ -31,6 +31,26 @@ on_both_engines! {
         stale.post("/auth/mfa/totp", &json!({ "name": "Phone" })).await.assert_error(401, "insufficient_user_authentication");
     }
 
+    /// Signed in where the clock was wrong, and refreshed where it is right.
+    async fn a_proof_from_a_clock_that_was_ahead_is_no_fresh_one(app: App) {
+        app.verified(ADA, PASSWORD).await;
+        for (seconds, status) in [(30, 200), (3600, 401), (86_400, 401)] {
+            let ahead = app.sibling_with(app.clock.off_by(seconds), |_| {}).await;
+            let ada = ahead.login(ADA, PASSWORD).await;
+            ahead.stop().await;
+            let refreshed = app.try_refresh(&ada.refresh_token).await.assert_status(200);
+            let mut ada = User::new(app.anonymous(), ADA, PASSWORD, &refreshed);
+            let answer = ada.post("/auth/mfa/totp", &json!({ "name": "Phone" })).await.assert_status(status);
+            if status == 401 {
+                assert_eq!(answer.assert_error(401, "insufficient_user_authentication").json()["max_age"], 600);
+            }
+            let before = ada.refresh_token.clone();
+            ada.step_up_with_password().await;
+            app.try_refresh(&before).await.assert_error(401, "invalid_refresh_token");
+            ada.post("/auth/mfa/totp", &json!({ "name": "Phone" })).await.assert_status(200);
+        }
+    }
+
     async fn a_wrong_password_proves_nothing(app: App) {
         let ada = app.user(ADA).await;
         let body = json!({ "method": "password", "secret": "not this one" });

@@ -27,15 +27,12 @@ impl Services {
                 .account(id)
                 .session(caller.state.session, caller.claims.aal),
         );
-        let (services, origin) = (self.clone(), origin.clone());
+        let (services, caller, origin) = (self.clone(), caller.clone(), origin.clone());
         self.db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    let account = lock(transaction, id).await?;
                     // Of two requests at once, the second has no session any more.
-                    let account = account
-                        .filter(|row| row.disabled_at.is_none() && row.deletion_due_at.is_none())
-                        .ok_or(Error::InvalidAccessToken)?;
+                    let account = caller.lock(transaction).await?;
                     end(transaction, id, due, services.sources.now()).await?;
                     record.write(transaction).await?;
                     let language = origin.language(account.locale.as_deref());

@@ -9,8 +9,6 @@ mod operate;
 mod search;
 mod sign_up;
 
-use std::sync::Arc;
-
 use entities::account;
 use entities::session::RevocationReason;
 use sea_orm::sea_query::Expr;
@@ -105,55 +103,63 @@ impl Services {
         new: Password,
         origin: &Origin,
     ) -> Result<(), Error> {
-        let state: Arc<State> = Arc::clone(&caller.state);
-        let (account, session) = (state.account, state.session);
         let rate = self.config.limits.password_per_account;
-        self.admit(vec![Limit::subject("password", &account.to_string(), rate)]).await?;
-        self.admit_password(&new, &state.email).await?;
-        let row = account::Entity::find_by_id(account)
-            .one(self.db.reader())
-            .await?
-            .ok_or(Error::InvalidAccessToken)?;
+        self.admit(vec![Limit::subject("password", &caller.state.account.to_string(), rate)]).await?;
+        self.admit_password(&new, &caller.state.email).await?;
+        // A sign-in elsewhere may store another hash of the current one meanwhile: then once more. Of two changes at once, the
+        // second no longer has the current password.
+        let changed = self.replace_password(caller, current.clone(), new.clone(), origin).await?
+            || self.replace_password(caller, current, new, origin).await?;
+        if !changed {
+            return Err(Error::WrongCurrentPassword);
+        }
+        self.outbox.wake();
+        Ok(())
+    }
+
+    /// False if another hash is stored by now than the one that `current` was compared with.
+    async fn replace_password(
+        &self,
+        caller: &Caller,
+        current: Password,
+        new: Password,
+        origin: &Origin,
+    ) -> Result<bool, Error> {
+        let (id, session, aal) = (caller.state.account, caller.state.session, caller.claims.aal);
+        let event = |action| Event::new(action, Actor::Account(origin)).account(id).session(session, aal);
+        let row =
+            account::Entity::find_by_id(id).one(self.db.reader()).await?.ok_or(Error::InvalidAccessToken)?;
         if !self.hasher.verify(current, Some(&row.password_hash.0)).await?.matches {
-            let refused = Event::new(Action::PasswordChangeRefused, Actor::Account(origin))
-                .account(account)
-                .session(session, caller.claims.aal);
-            self.write_audit(refused).await?;
+            self.write_audit(event(Action::PasswordChangeRefused)).await?;
             return Err(Error::WrongCurrentPassword);
         }
         let hash = self.hasher.hash(new).await?;
         let now = self.sources.now();
         let mail = self.notice(&row, NoticeEvent::PasswordChanged, origin)?;
-        let record = self.audit(
-            Event::new(Action::PasswordChanged, Actor::Account(origin))
-                .account(account)
-                .session(session, caller.claims.aal),
-        );
+        let record = self.audit(event(Action::PasswordChanged));
+        let caller = caller.clone();
         self.db
-            .write(move |transaction| {
+            .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    // Of two changes at once, the second no longer has the current password.
-                    let changed = account::Entity::update_many()
+                    let account = caller.lock(transaction).await?;
+                    if account.password_hash != row.password_hash {
+                        return Ok(false);
+                    }
+                    account::Entity::update_many()
                         .col_expr(account::Column::PasswordHash, Expr::value(hash))
                         .col_expr(account::Column::UpdatedAt, Expr::value(now))
-                        .filter(account::Column::Id.eq(account))
-                        .filter(account::Column::PasswordHash.eq(row.password_hash))
-                        .filter(account::Column::DisabledAt.is_null())
+                        .filter(account::Column::Id.eq(id))
                         .exec(transaction)
                         .await?;
-                    if changed.rows_affected != 1 {
-                        return Err(Error::WrongCurrentPassword);
-                    }
-                    let others = Which::AllOfBut(account, session);
+                    let others = Which::AllOfBut(id, session);
                     revoke(transaction, others, RevocationReason::PasswordChanged, now).await?;
-                    forget_all(transaction, account).await?;
-                    supersede(transaction, account, now).await?;
+                    forget_all(transaction, id).await?;
+                    supersede(transaction, id, now).await?;
                     record.write(transaction).await?;
-                    mail.write(transaction).await.map_err(Error::from)
+                    mail.write(transaction).await?;
+                    Ok(true)
                 })
             })
-            .await?;
-        self.outbox.wake();
-        Ok(())
+            .await
     }
 }

@@ -10,7 +10,7 @@ use sea_orm::{
 use super::super::audit::{Action, Actor, Event};
 use super::super::sessions::Caller;
 use super::super::{Error, Origin, Services};
-use super::{Redeemed, begin_recovery, lock};
+use super::{Redeemed, begin_recovery};
 use crate::crypto::recovery_code::{RecoveryCode, SET};
 use crate::plugins::mail::NoticeEvent;
 
@@ -27,12 +27,12 @@ impl Services {
                 .account(id)
                 .session(caller.state.session, caller.claims.aal),
         );
-        let (services, origin) = (self.clone(), origin.clone());
+        let (services, caller, origin) = (self.clone(), caller.clone(), origin.clone());
         let codes = self
             .db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    let account = lock(transaction, id).await?.ok_or(Error::InvalidAccessToken)?;
+                    let account = caller.lock(transaction).await?;
                     if account.second_factor_at.is_none() {
                         return Err(Error::NoSecondFactor);
                     }

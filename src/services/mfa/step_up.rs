@@ -9,7 +9,7 @@ use super::super::policy::Shortfall;
 use super::super::sessions::means::Means;
 use super::super::sessions::{Caller, SignedIn};
 use super::super::{Error, Origin, Services};
-use super::{Code, lock};
+use super::Code;
 use crate::crypto::password::Password;
 
 /// What a signed-in person proves.
@@ -34,12 +34,26 @@ impl Services {
         password: Password,
         origin: &Origin,
     ) -> Result<SignedIn, Error> {
-        let (id, session) = (caller.state.account, caller.state.session);
         let rate = self.config.limits.password_per_account;
-        self.admit(vec![Limit::subject("password", &id.to_string(), rate)]).await?;
+        self.admit(vec![Limit::subject("password", &caller.state.account.to_string(), rate)]).await?;
         if caller.state.second_factor_at.is_some() {
             return Err(Error::InsufficientAuthentication(Shortfall::second_factor()));
         }
+        // A sign-in elsewhere may store another hash of the same password meanwhile: then once more.
+        if let Some(raised) = self.raise_by_password(caller, password.clone(), origin).await? {
+            return Ok(raised);
+        }
+        self.raise_by_password(caller, password, origin).await?.ok_or(Error::WrongCurrentPassword)
+    }
+
+    /// `None` if another hash is stored by now than the one that the password was compared with.
+    async fn raise_by_password(
+        &self,
+        caller: &Caller,
+        password: Password,
+        origin: &Origin,
+    ) -> Result<Option<SignedIn>, Error> {
+        let (id, session) = (caller.state.account, caller.state.session);
         let row =
             account::Entity::find_by_id(id).one(self.db.reader()).await?.ok_or(Error::InvalidAccessToken)?;
         if !self.hasher.verify(password, Some(&row.password_hash.0)).await?.matches {
@@ -50,17 +64,20 @@ impl Services {
             self.write_audit(refused).await?;
             return Err(Error::WrongCurrentPassword);
         }
-        let (services, origin) = (self.clone(), origin.clone());
+        let (services, caller, origin) = (self.clone(), caller.clone(), origin.clone());
         self.db
-            .write(move |transaction| {
+            .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    let account = lock(transaction, id).await?.ok_or(Error::InvalidAccessToken)?;
+                    let account = caller.lock(transaction).await?;
                     // Hashing takes long enough for the password, or what it is worth, to change.
-                    if account.password_hash != row.password_hash || account.second_factor_at.is_some() {
-                        return Err(Error::WrongCurrentPassword);
+                    if account.second_factor_at.is_some() {
+                        return Err(Error::InsufficientAuthentication(Shortfall::second_factor()));
+                    }
+                    if account.password_hash != row.password_hash {
+                        return Ok(None);
                     }
                     services.may_sign_in(&account)?;
-                    services.raise(transaction, session, &account, Means::Password, &origin).await
+                    services.raise(transaction, session, &account, Means::Password, &origin).await.map(Some)
                 })
             })
             .await
@@ -75,12 +92,12 @@ impl Services {
         let (id, session, aal) = (caller.state.account, caller.state.session, caller.claims.aal);
         let rate = self.config.limits.mfa_per_account;
         self.admit(vec![Limit::subject("mfa", &id.to_string(), rate)]).await?;
-        let (services, origin) = (self.clone(), origin.clone());
+        let (services, caller, origin) = (self.clone(), caller.clone(), origin.clone());
         let answer: Result<SignedIn, Error> = self
             .db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    let mut account = lock(transaction, id).await?.ok_or(Error::InvalidAccessToken)?;
+                    let mut account = caller.lock(transaction).await?;
                     services.may_sign_in(&account)?;
                     match services.redeem(transaction, &mut account, &code, &origin).await? {
                         Ok(()) => services

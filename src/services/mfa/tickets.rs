@@ -6,8 +6,8 @@ use std::time::Duration;
 use entities::{MfaTicketId, Timestamp, account, mfa_ticket};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait,
-    IntoActiveModel, QueryFilter,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, ExprTrait, QueryFilter,
+    Statement, Value,
 };
 use sha2::{Digest, Sha256};
 
@@ -40,8 +40,8 @@ pub(in super::super) struct Ticket {
 }
 
 impl Services {
-    /// A ticket for somebody who has given the right password of an account with a second factor; refused when a new hash is
-    /// to be stored and the old one is no longer there.
+    /// A ticket for somebody who has given the right password of an account with a second factor; refused when that was
+    /// replaced since, if only by another hash of it.
     pub(in super::super) async fn challenge(
         &self,
         account: &account::Model,
@@ -50,12 +50,11 @@ impl Services {
     ) -> Result<Challenge, Error> {
         let token = OpaqueToken::generate(self.sources.entropy);
         let now = self.sources.now();
-        let hash = rehashed.as_ref().unwrap_or(&account.password_hash.0);
         let row = mfa_ticket::Model {
             id: self.sources.id(),
             account_id: account.id,
             token_hash: token.hash(),
-            password_tag: password_tag(hash),
+            password_tag: password_tag(&account.password_hash.0),
             attempts: 0,
             created_at: now,
             expires_at: now + Duration::from_secs(self.config.tokens.ticket_seconds),
@@ -72,24 +71,17 @@ impl Services {
                 ),
             );
         }
-        let (id, proven) = (account.id, account.password_hash.clone());
+        let (services, proven) = (self.clone(), account.clone());
         self.db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    if let Some(hash) = rehashed {
-                        let replaced = account::Entity::update_many()
-                            .col_expr(account::Column::PasswordHash, Expr::value(hash))
-                            .filter(account::Column::Id.eq(id))
-                            .filter(account::Column::PasswordHash.eq(proven))
-                            .exec(transaction)
-                            .await?;
-                        // What is stored by now may be of another password, for which nothing was proved.
-                        if replaced.rows_affected == 0 {
-                            return Err(Error::InvalidCredentials);
-                        }
+                    // What is stored by now may be of another password, for which nothing was proved.
+                    if !insert_if_unchanged(transaction, row, &proven).await? {
+                        return Err(Error::InvalidCredentials);
                     }
-                    let row = row.into_active_model().reset_all();
-                    mfa_ticket::Entity::insert(row).exec_without_returning(transaction).await?;
+                    if let Some(hash) = rehashed {
+                        services.store_rehash(transaction, &proven, hash).await?;
+                    }
                     for record in records {
                         record.write(transaction).await?;
                     }
@@ -99,6 +91,28 @@ impl Services {
             .await?;
         let methods = self.factors_of(account.id).await?.methods();
         Ok(Challenge { ticket: token.expose(), expires_at, methods })
+    }
+
+    /// Stores another hash of the same password in an account that is locked. Its tickets are good for that one from now on.
+    pub(in super::super) async fn store_rehash(
+        &self,
+        db: &DatabaseTransaction,
+        account: &account::Model,
+        hash: String,
+    ) -> Result<(), DbErr> {
+        mfa_ticket::Entity::update_many()
+            .col_expr(mfa_ticket::Column::PasswordTag, Expr::value(password_tag(&hash)))
+            .filter(mfa_ticket::Column::AccountId.eq(account.id))
+            .filter(mfa_ticket::Column::PasswordTag.eq(password_tag(&account.password_hash.0)))
+            .filter(mfa_ticket::Column::ExpiresAt.gt(self.sources.now()))
+            .exec(db)
+            .await?;
+        account::Entity::update_many()
+            .col_expr(account::Column::PasswordHash, Expr::value(hash))
+            .filter(account::Column::Id.eq(account.id))
+            .exec(db)
+            .await
+            .map(drop)
     }
 
     /// Counts an answer against the account and the address, before anything is looked at. A new ticket does not start the
@@ -193,6 +207,32 @@ impl Services {
         }
         Ok(())
     }
+}
+
+/// Answers whether the password is still the one that was proved. The lock on PostgreSQL makes another hash of it wait until
+/// the ticket is there to go along.
+async fn insert_if_unchanged(
+    db: &DatabaseTransaction,
+    ticket: mfa_ticket::Model,
+    proven: &account::Model,
+) -> Result<bool, DbErr> {
+    let lock = if db.get_database_backend() == DbBackend::Postgres { "FOR NO KEY UPDATE" } else { "" };
+    let sql = format!(
+        "INSERT INTO mfa_tickets (id, account_id, token_hash, password_tag, attempts, created_at, expires_at)
+         SELECT $1, a.id, $3, $4, $5, $6, $7 FROM accounts a WHERE a.id = $2 AND a.password_hash = $8 {lock}"
+    );
+    let values: [Value; 8] = [
+        ticket.id.into(),
+        ticket.account_id.into(),
+        ticket.token_hash.into(),
+        ticket.password_tag.into(),
+        ticket.attempts.into(),
+        ticket.created_at.into(),
+        ticket.expires_at.into(),
+        proven.password_hash.clone().into(),
+    ];
+    let inserted = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
+    Ok(inserted.await?.rows_affected() == 1)
 }
 
 async fn find(db: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<mfa_ticket::Model>, DbErr> {

@@ -15,7 +15,7 @@ use super::super::limits::Limit;
 use super::super::sessions::means::Means;
 use super::super::sessions::{Caller, SignedIn};
 use super::super::{Error, Origin, Services};
-use super::{Redeemed, lock, settle};
+use super::{Redeemed, settle};
 use crate::crypto::seal::Unopened;
 use crate::crypto::totp::{Enrolment, TotpCode, TotpSecret};
 use crate::plugins::mail::NoticeEvent;
@@ -73,11 +73,11 @@ impl Services {
                 .account(account)
                 .session(caller.state.session, caller.claims.aal),
         );
-        let inserted = row.clone();
+        let (caller, inserted) = (caller.clone(), row.clone());
         self.db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    lock(transaction, account).await?.ok_or(Error::InvalidAccessToken)?;
+                    caller.lock(transaction).await?;
                     totp_authenticator::Entity::delete_many()
                         .filter(totp_authenticator::Column::AccountId.eq(account))
                         .filter(totp_authenticator::Column::ConfirmedAt.is_null())
@@ -108,17 +108,17 @@ impl Services {
         code: &str,
         origin: &Origin,
     ) -> Result<Confirmed, Error> {
-        let (account, session, aal) = (caller.state.account, caller.state.session, caller.claims.aal);
+        let (session, aal) = (caller.state.session, caller.claims.aal);
         let rate = self.config.limits.mfa_per_account;
-        self.admit(vec![Limit::subject("mfa", &account.to_string(), rate)]).await?;
+        self.admit(vec![Limit::subject("mfa", &caller.state.account.to_string(), rate)]).await?;
         let code = TotpCode::parse(code);
-        let (services, origin) = (self.clone(), origin.clone());
+        let (services, caller, origin) = (self.clone(), caller.clone(), origin.clone());
         let answer: Result<Confirmed, Error> = self
             .db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
                     let now = services.sources.now();
-                    let mut account = lock(transaction, account).await?.ok_or(Error::InvalidAccessToken)?;
+                    let mut account = caller.lock(transaction).await?;
                     let event = |action| {
                         Event::new(action, Actor::Account(&origin)).account(account.id).session(session, aal)
                     };
@@ -200,17 +200,16 @@ impl Services {
         id: TotpAuthenticatorId,
         origin: &Origin,
     ) -> Result<(), Error> {
-        let account = caller.state.account;
         let record = self.audit(
             Event::new(Action::TotpRemoved, Actor::Account(origin))
-                .account(account)
+                .account(caller.state.account)
                 .session(caller.state.session, caller.claims.aal),
         );
-        let (services, origin) = (self.clone(), origin.clone());
+        let (services, caller, origin) = (self.clone(), caller.clone(), origin.clone());
         self.db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    let account = lock(transaction, account).await?.ok_or(Error::InvalidAccessToken)?;
+                    let account = caller.lock(transaction).await?;
                     let removed = totp_authenticator::Entity::delete_many()
                         .filter(totp_authenticator::Column::Id.eq(id))
                         .filter(totp_authenticator::Column::AccountId.eq(account.id))

@@ -5,9 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use entities::account::Role;
-use entities::{AccountId, SessionId, Timestamp};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use entities::{AccountId, SessionId, Timestamp, account, session};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryResult, Statement, Value,
+};
 
+use super::super::mfa::lock;
 use super::super::policy::Standing;
 use super::super::{Error, Services};
 use super::means::AMR_TWO_FACTORS;
@@ -61,6 +65,16 @@ impl Caller {
             second_factor: self.state.second_factor_at.is_some(),
             recovering: self.state.recovering_until.is_some_and(|until| until > now),
         }
+    }
+
+    /// [`lock`]s the account for a change that the session makes. Whoever had the lock before may have ended the session: a
+    /// recovery must not be followed by what the intruder had asked for.
+    pub(in super::super) async fn lock(&self, db: &DatabaseTransaction) -> Result<account::Model, Error> {
+        let account = lock(db, self.state.account).await?;
+        let session =
+            session::Entity::find_by_id(self.state.session).filter(session::Column::RevokedAt.is_null());
+        let alive = session.count(db).await? > 0;
+        account.filter(|_| alive).ok_or(Error::InvalidAccessToken)
     }
 }
 

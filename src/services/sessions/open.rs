@@ -167,13 +167,15 @@ impl Opening {
         else {
             return Err(Error::InvalidCredentials);
         };
-        let update = || account::Entity::update_many().filter(account::Column::Id.eq(self.account.id));
         if let Some(hash) = self.rehashed {
-            update().col_expr(account::Column::PasswordHash, Expr::value(hash)).exec(db).await?;
+            self.services.store_rehash(db, &self.account, hash).await?;
         }
         if let Some((record, mail)) = self.deletion_cancelled {
             let due = account::Column::DeletionDueAt;
-            let update = update().col_expr(due, Expr::value(None::<Timestamp>)).filter(due.is_not_null());
+            let update = account::Entity::update_many()
+                .col_expr(due, Expr::value(None::<Timestamp>))
+                .filter(account::Column::Id.eq(self.account.id))
+                .filter(due.is_not_null());
             // Of two sign-ins at once, one takes the deletion back.
             if update.exec(db).await?.rows_affected == 1 {
                 record.write(db).await?;

@@ -152,6 +152,10 @@ async fn renew(db: &Db, renewals: Vec<Renewal>) -> Result<Vec<Option<Renewed>>, 
 
 /// Moves counters on, where the token is the current one, session and account are alive and the limit allows it. A limit
 /// that only a clock that was ahead can have written leaves this one refresh.
+///
+/// A token ahead of the row is ours all the same: the row is older, out of a backup or from a standby that lagged, and the
+/// session goes on behind the token. Is it a copy of one that was replaced since, then its owner's newer one is ahead in turn,
+/// and what the copy has led to is reuse.
 fn swap(engine: DbBackend, terms: Terms, tokens: impl Iterator<Item = RefreshToken>) -> Statement {
     let mut values: Vec<Value> = vec![
         terms.now.into(),
@@ -174,13 +178,13 @@ fn swap(engine: DbBackend, terms: Terms, tokens: impl Iterator<Item = RefreshTok
         (fixed..values.len()).step_by(2).map(|at| format!("(${}, ${})", at + 1, at + 2)).collect();
     let sql = format!(
         "WITH asked (asked_id, asked_counter) AS (VALUES {})
-         UPDATE sessions SET counter = counter + 1, rotated_at = $1,
+         UPDATE sessions SET counter = asked_counter + 1, rotated_at = $1,
            idle_expires_at = CASE WHEN aal >= {AAL2} THEN $5 ELSE $2 END,
            refresh_tat = CASE WHEN refresh_tat > $6 THEN $4 WHEN refresh_tat > $1 THEN refresh_tat ELSE $1 END + $3,
            ial = (SELECT CASE WHEN a.ial_until > $1 THEN a.ial ELSE 0 END FROM accounts a
              WHERE a.id = sessions.account_id)
          FROM asked
-         WHERE sessions.id = asked_id AND counter = asked_counter AND revoked_at IS NULL AND expires_at > $1
+         WHERE sessions.id = asked_id AND counter <= asked_counter AND revoked_at IS NULL AND expires_at > $1
            AND idle_expires_at > $1 AND (refresh_tat <= $4 OR refresh_tat > $6)
            AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id AND a.disabled_at IS NULL
              AND a.deletion_due_at IS NULL)
@@ -237,13 +241,14 @@ impl Services {
         {
             return Ok(invalid);
         }
-        if token.counter == session.counter {
+        // Only the limit has stood in its way.
+        if token.counter >= session.counter {
             let free = session.refresh_tat.0 + terms.cost - terms.burst;
             limits::count_refusal("refresh", "subject");
             return Ok(Err(Error::RateLimited(Timestamp(free).since(now))));
         }
         // The last one before a step-up: whoever shows it gets nothing of what was proved since, and has stolen nothing.
-        let stepped_up = session.auth_time == session.rotated_at && session.auth_time > session.created_at;
+        let stepped_up = session.auth_time == session.rotated_at && session.auth_time != session.created_at;
         if token.counter + 1 == session.counter && stepped_up {
             return Ok(invalid);
         }

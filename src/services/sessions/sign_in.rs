@@ -41,11 +41,15 @@ impl Services {
         ])
         .await?;
         let (account, rehashed) = self.prove(email_key, password.clone(), origin).await?;
-        let hashed_anew = rehashed.is_some();
+        let due = account.deletion_due_at;
         match self.go_on(account, rehashed, device_token, origin).await {
-            // Of two at once, the other one has stored its hash. Whether it is of the same password is asked anew, once.
-            Err(Error::InvalidCredentials) if hashed_anew => {
+            // The account has changed since, perhaps by no more than another hash of the same password: proved anew, once.
+            Err(Error::InvalidCredentials) => {
                 let (account, rehashed) = self.prove(email_key, password, origin).await?;
+                // A deletion asked for meanwhile is not taken back by somebody who came before.
+                if account.deletion_due_at > due {
+                    return Err(Error::InvalidCredentials);
+                }
                 self.go_on(account, rehashed, device_token, origin).await
             }
             outcome => outcome,

@@ -13,7 +13,7 @@ use super::super::super::audit::{Action, Actor, Event};
 use super::super::super::sessions::means::Means;
 use super::super::super::sessions::{Caller, SignedIn};
 use super::super::super::{Error, Origin, Services};
-use super::super::{lock, settle};
+use super::super::settle;
 use super::challenges::Ceremony;
 use super::{KIND, MOST, Offer, known, of_account, stored};
 use crate::plugins::mail::NoticeEvent;
@@ -62,12 +62,12 @@ impl Services {
     ) -> Result<Registered, Error> {
         self.relying_party()?;
         let (id, session, aal) = (caller.state.account, caller.state.session, caller.claims.aal);
-        let (services, origin) = (self.clone(), origin.clone());
+        let (services, caller, origin) = (self.clone(), caller.clone(), origin.clone());
         let answer: Result<Registered, Error> = self
             .db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    let account = lock(transaction, id).await?.ok_or(Error::InvalidAccessToken)?;
+                    let account = caller.lock(transaction).await?;
                     let event = |action| {
                         Event::new(action, Actor::Account(&origin)).account(account.id).session(session, aal)
                     };
@@ -204,17 +204,16 @@ impl Services {
 
     /// From now on it is good for nothing.
     pub async fn remove_passkey(&self, caller: &Caller, id: PasskeyId, origin: &Origin) -> Result<(), Error> {
-        let account = caller.state.account;
         let record = self.audit(
             Event::new(Action::PasskeyRemoved, Actor::Account(origin))
-                .account(account)
+                .account(caller.state.account)
                 .session(caller.state.session, caller.claims.aal),
         );
-        let (services, origin) = (self.clone(), origin.clone());
+        let (services, caller, origin) = (self.clone(), caller.clone(), origin.clone());
         self.db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    let account = lock(transaction, account).await?.ok_or(Error::InvalidAccessToken)?;
+                    let account = caller.lock(transaction).await?;
                     let removed = passkey::Entity::delete_many()
                         .filter(passkey::Column::Id.eq(id))
                         .filter(passkey::Column::AccountId.eq(account.id))
