@@ -84,6 +84,9 @@ pub enum Error {
     /// The owner has another one of this name.
     #[error("the name is taken")]
     NameTaken,
+    /// Another request has changed the same since this one has read it.
+    #[error("changed meanwhile")]
+    ChangedMeanwhile,
     /// An access key that was not made for this.
     #[error("the access key lacks a scope")]
     InsufficientScope(Scope),

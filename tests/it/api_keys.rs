@@ -1,10 +1,14 @@
 //! Stored credentials: what is taken and what is refused, what is shown and to whom, and that nothing else opens them.
 
 mod changes;
+mod meanwhile;
+mod turns;
 
 use serde_json::{Value, json};
 
 use crate::support::{Answer, App, Client, Engine, PASSWORD, Providers};
+
+pub use changes::overtaken;
 
 const ADA: &str = "ada@example.com";
 const BOB: &str = "bob@example.com";

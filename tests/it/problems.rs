@@ -17,7 +17,7 @@ use entities::account::Role;
 use entities::kyc_verification;
 
 use crate::admin::one_too_many;
-use crate::api_keys::store;
+use crate::api_keys::{overtaken, store};
 use crate::kyc::{VERIFICATIONS, begin, id_of};
 use crate::support::{Answer, App, Authenticator, Engine, PASSWORD, eventually};
 
@@ -326,6 +326,13 @@ scenes! {
         store(&ada, "Savings").await;
         let path = store(&ada, "Trading").await;
         ada.patch(&path, &json!({ "name": "savings" })).await
+    }
+
+    changed_meanwhile: ChangedMeanwhile(engine) {
+        let app = App::start(engine, |_| {}).await;
+        let ada = app.user("ada@example.com").await;
+        let path = store(&ada, "Savings").await;
+        overtaken(&app, &ada, &path).await
     }
 
     signing_unsupported: SigningUnsupported(engine) {

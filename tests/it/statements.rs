@@ -28,7 +28,7 @@ const COUNTS: &[(&str, usize)] = &[
     ("refresh", 2),
     ("refresh, a repetition", 4),
     ("change of the profile", 4),
-    ("api key, create", 6),
+    ("api key, create", 7),
     ("api keys, list", 2),
     ("api key, get", 2),
     ("api key, decrypt for the first time on a device", 8),

@@ -228,7 +228,7 @@ impl ApiKeysApi {
     /// Change a credential
     ///
     /// Members that are not sent stay. With `api_key` a new credential takes the place of the old one, which nothing can open
-    /// any more; it is not tested by itself.
+    /// any more; it is not tested by itself. Of several that are sent at once, one is taken; the others get `changed_meanwhile`.
     #[oai(path = "/api/v1/api-keys/:id", method = "patch", operation_id = "api_key_update")]
     async fn update(
         &self,

@@ -125,6 +125,9 @@ codes! {
     /// The owner has another one of this name
     NameTaken, CONFLICT, "Name taken",
         "There is another one of this name. Choose a different name.";
+    /// Another request changed the same at this moment, and this one changed nothing
+    ChangedMeanwhile, CONFLICT, "Changed meanwhile",
+        "Another request has changed this at the same moment, and this one has changed nothing. Read it again before you repeat the change.";
     /// Requests to this service hold the secret itself, so that it can't be used without being revealed
     SigningUnsupported, CONFLICT, "Signing unsupported",
         "Requests to this service hold the secret itself. It can't be used without being revealed.";

@@ -132,6 +132,7 @@ impl Fault {
                 Error::LimitReached => Code::LimitReached,
                 Error::InvalidFields(_) => Code::ValidationFailed,
                 Error::NameTaken => Code::NameTaken,
+                Error::ChangedMeanwhile => Code::ChangedMeanwhile,
                 Error::InvalidWebhook => Code::InvalidWebhook,
                 Error::OwnCase => Code::OwnCase,
                 Error::LastOperator => Code::LastOperator,

@@ -2,12 +2,11 @@
 
 use entities::{ApiKeyId, Timestamp, api_key};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, Set};
 use serde_json::{Map, Value};
 
 use super::super::audit::Action;
 use super::super::limits::Limit;
-use super::super::mfa::lock;
 use super::super::sessions::Caller;
 use super::super::{Error, Origin, Services};
 use super::store::{may_withdraw, name_taken};
@@ -106,10 +105,11 @@ impl Services {
         row.updated_at = Set(self.sources.now());
         let detail = serde_json::json!({ "api_key": id.to_string(), "fields": changed, "version": version });
         let record = self.audit(Visitor::Person(caller.clone()).event(action, origin).detail(detail));
+        let caller = caller.clone();
         self.db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    lock(transaction, owner).await?.ok_or(Error::InvalidAccessToken)?;
+                    caller.lock(transaction).await?;
                     let mut update =
                         api_key::Entity::update_many().set(row).filter(api_key::Column::Id.eq(id));
                     if action == Action::ApiKeyReplaced {
@@ -119,7 +119,8 @@ impl Services {
                     let done = update.exec(transaction).await.map_err(name_taken)?;
                     // Removed or replaced meanwhile: what was read is not there any more.
                     if done.rows_affected == 0 {
-                        return Err(Error::NotFound);
+                        let left = api_key::Entity::find_by_id(id).count(transaction).await?;
+                        return Err(if left == 0 { Error::NotFound } else { Error::ChangedMeanwhile });
                     }
                     record.write(transaction).await.map_err(Error::from)
                 })
@@ -136,10 +137,11 @@ impl Services {
                 .event(Action::ApiKeyRemoved, origin)
                 .detail(serde_json::json!({ "api_key": id.to_string() })),
         );
-        let noise = self.sources.entropy.bytes::<64>().to_vec();
+        let (caller, noise) = (caller.clone(), self.sources.entropy.bytes::<64>().to_vec());
         self.db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
+                    caller.lock(transaction).await?;
                     let mine = || {
                         Condition::all()
                             .add(api_key::Column::Id.eq(id))

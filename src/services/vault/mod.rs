@@ -10,8 +10,11 @@ mod test;
 
 use std::sync::Arc;
 
-use entities::{AccountId, ApiKeyId, api_key};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use entities::{AccountId, ApiKeyId, Timestamp, access_key, account, api_key, session};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    Statement,
+};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -38,6 +41,8 @@ pub use test::TestResult;
 const API_KEY: &str = "api_key";
 const SECRET: &str = "secret";
 const PASSPHRASE: &str = "passphrase";
+/// How often a use is begun, when each time another credential takes the place of the one that was read.
+const TRIES: u32 = 3;
 
 /// What the vault stands on.
 pub struct Vault {
@@ -111,6 +116,41 @@ impl Visitor {
             Self::Person(caller) => caller.state.account,
             Self::Server(key) => key.account,
         }
+    }
+
+    /// Until when the account counts as recovered of late, as far as was known when the visitor came.
+    fn recovering_until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Person(caller) => caller.state.recovering_until,
+            Self::Server(key) => key.recovering_until,
+        }
+    }
+
+    /// Marks in a record that its credential is used, by setting what `set` says. Answers the record's nonce; nothing if it has
+    /// another credential by now, or if the visitor may not use it any more: while it was being opened, the owner may have
+    /// taken the account back from an intruder.
+    async fn mark_use(
+        &self,
+        db: &DatabaseTransaction,
+        id: ApiKeyId,
+        version: i32,
+        now: Timestamp,
+        set: &str,
+    ) -> Result<Option<i64>, DbErr> {
+        let (door, open, door_id): (&str, &str, sea_orm::Value) = match self {
+            Self::Person(caller) => ("sessions", "d.revoked_at IS NULL", caller.state.session.into()),
+            Self::Server(key) => ("access_keys", "TRUE", key.id.into()),
+        };
+        let sql = format!(
+            "UPDATE api_keys SET {set} WHERE id = $2 AND version = $3
+               AND EXISTS (SELECT 1 FROM {door} d JOIN accounts a ON a.id = d.account_id WHERE d.id = $4 AND {open}
+                 AND a.disabled_at IS NULL AND a.deletion_due_at IS NULL
+                 AND (a.recovering_until IS NULL OR a.recovering_until <= $1))
+             RETURNING nonce"
+        );
+        let values: [sea_orm::Value; 4] = [now.into(), id.into(), version.into(), door_id];
+        let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+        db.query_all_raw(statement).await?.first().map(|row| row.try_get("", "nonce")).transpose()
     }
 
     /// An event of this visitor.
@@ -236,12 +276,30 @@ impl Services {
         Ok(Credential { environment: row.environment.clone(), api_key, secret, passphrase, settings })
     }
 
-    /// Refuses what takes a secret while the account counts as recovered of late.
-    fn demand_unsealed(&self, visitor: &Visitor) -> Result<(), Error> {
-        let recovering_until = match visitor {
-            Visitor::Person(caller) => caller.state.recovering_until,
-            Visitor::Server(key) => key.recovering_until,
+    /// The record with the credential that it has now, after the use of another one could not be marked; or the reason why it
+    /// could not, if it is the visitor's.
+    async fn api_key_again(&self, visitor: &Visitor, id: ApiKeyId) -> Result<api_key::Model, Error> {
+        let (db, owner) = (self.db.reader(), visitor.account());
+        let account = account::Entity::find_by_id(owner).one(db).await?;
+        let account = account
+            .filter(|account| account.disabled_at.is_none() && account.deletion_due_at.is_none())
+            .ok_or(Error::InvalidAccessToken)?;
+        let doors = match visitor {
+            Visitor::Person(caller) => {
+                let session = session::Entity::find_by_id(caller.state.session);
+                session.filter(session::Column::RevokedAt.is_null()).count(db).await?
+            }
+            Visitor::Server(key) => access_key::Entity::find_by_id(key.id).count(db).await?,
         };
+        if doors == 0 {
+            return Err(Error::InvalidAccessToken);
+        }
+        self.demand_unsealed(account.recovering_until)?;
+        self.api_key_of(db, owner, id).await
+    }
+
+    /// Refuses what takes a secret while the account counts as recovered of late.
+    fn demand_unsealed(&self, recovering_until: Option<Timestamp>) -> Result<(), Error> {
         let recovering = recovering_until.is_some_and(|until| until > self.sources.now());
         if recovering { Err(Error::SecretsSealed) } else { Ok(()) }
     }

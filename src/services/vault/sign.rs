@@ -1,15 +1,14 @@
 //! Using a credential without showing it: the server signs one request, of those that the owner allows.
 
-use entities::ApiKeyId;
+use entities::{ApiKeyId, api_key};
 use reqwest::Method;
-use sea_orm::{Statement, Value};
 
 use super::super::access_keys::Scope;
 use super::super::audit::Action;
 use super::super::limits::Limit;
 use super::super::{Error, Origin, Services};
-use super::{Mistake, Rule, Visitor, connector};
-use crate::plugins::connectors::Request;
+use super::{Mistake, Rule, TRIES, Visitor, connector};
+use crate::plugins::connectors::{Request, Stamp};
 
 /// A request that somebody is about to send to the service.
 #[derive(Debug, Clone)]
@@ -52,12 +51,29 @@ impl Services {
         origin: &Origin,
     ) -> Result<Signed, Error> {
         visitor.demand(Scope::Sign)?;
-        self.demand_unsealed(visitor)?;
-        let row = self.api_key_of(self.db.reader(), visitor.account(), id).await?;
+        self.demand_unsealed(visitor.recovering_until())?;
+        let mut row = self.api_key_of(self.db.reader(), visitor.account(), id).await?;
+        for _ in 0..TRIES {
+            if let Some(signed) = self.try_sign(visitor, &row, &request, origin).await? {
+                return Ok(signed);
+            }
+            row = self.api_key_again(visitor, id).await?;
+        }
+        Err(Error::Overloaded)
+    }
+
+    /// Nothing if the use could not be marked.
+    async fn try_sign(
+        &self,
+        visitor: &Visitor,
+        row: &api_key::Model,
+        request: &SignRequest,
+        origin: &Origin,
+    ) -> Result<Option<Signed>, Error> {
         if row.expires_at.is_some_and(|end| end <= self.sources.now()) {
             return Err(Error::CredentialExpired);
         }
-        let connector = connector(&row)?;
+        let connector = connector(row)?;
         if !connector.keeps_secret() {
             return Err(Error::SigningUnsupported);
         }
@@ -70,44 +86,41 @@ impl Services {
             return Err(Error::SigningNotAllowed);
         }
         let rate = self.config.limits.sign_per_key;
-        self.admit(vec![Limit::subject("sign", &id.to_string(), rate)]).await?;
-        let credential = self.credential(&row).await?;
+        self.admit(vec![Limit::subject("sign", &row.id.to_string(), rate)]).await?;
+        let credential = self.credential(row).await?;
         let base_url = self.vault.network.base_url(connector, &credential);
         let base_url = base_url.map_err(|report| Error::Unavailable(report.advice.to_owned()))?;
+        // Without its nonce, which comes with the mark: between that and the answer nothing is waited for.
+        let stamp = self.vault.network.stamp(connector, &credential, 0).await;
+        let stamp = stamp.map_err(|report| Error::Unavailable(report.advice.to_owned()))?;
 
         let now = self.sources.now();
         let detail = serde_json::json!({
-            "api_key": id.to_string(), "method": request.method, "path": request.path,
+            "api_key": row.id.to_string(), "method": request.method, "path": request.path,
         });
         let record = self.audit(visitor.event(Action::ApiKeySigned, origin).detail(visitor.detail(detail)));
-        let engine = self.db.engine();
-        let version = row.version;
-        let nonce: i64 = self
+        let (visitor, id, version) = (visitor.clone(), row.id, row.version);
+        let nonce = self
             .db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    use sea_orm::ConnectionTrait as _;
-                    let sql = "UPDATE api_keys SET last_used_at = $1,
-                                 nonce = CASE WHEN nonce < $1 THEN $1 ELSE nonce + 1 END
-                               WHERE id = $2 AND version = $3 RETURNING nonce";
-                    let values: [Value; 3] = [now.into(), id.into(), version.into()];
-                    let rows = transaction
-                        .query_all_raw(Statement::from_sql_and_values(engine, sql, values))
-                        .await?;
-                    let nonce = rows.first().ok_or(Error::NotFound)?.try_get("", "nonce")?;
-                    record.write(transaction).await?;
+                    let set = "last_used_at = $1, nonce = CASE WHEN nonce < $1 THEN $1 ELSE nonce + 1 END";
+                    let nonce = visitor.mark_use(transaction, id, version, now, set).await?;
+                    if nonce.is_some() {
+                        record.write(transaction).await?;
+                    }
                     Ok(nonce)
                 })
             })
             .await?;
-        let stamp = self.vault.network.stamp(connector, &credential, u64::try_from(nonce).unwrap_or(0)).await;
-        let stamp = stamp.map_err(|report| Error::Unavailable(report.advice.to_owned()))?;
+        let Some(nonce) = nonce else { return Ok(None) };
+        let stamp = Stamp { nonce: u64::try_from(nonce).unwrap_or(0), ..stamp };
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| Error::Internal("a method that is in a rule is none".into()))?;
-        let plain = Request::new(method, request.path).query(request.query).body(request.body);
+        let plain = Request::new(method, &request.path).query(&request.query).body(&request.body);
         let signed = connector.sign(plain, &credential, &stamp);
         let signed = signed.map_err(|error| Error::InvalidFields(vec![Mistake::new("body", error.0)]))?;
-        Ok(Signed { base_url: base_url.origin().ascii_serialization(), request: signed })
+        Ok(Some(Signed { base_url: base_url.origin().ascii_serialization(), request: signed }))
     }
 }
 

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 
 use super::super::audit::Action;
 use super::super::limits::Limit;
-use super::super::mfa::lock;
 use super::super::sessions::Caller;
 use super::super::{Error, Origin, Services};
 use super::test::Judgement;
@@ -102,11 +101,11 @@ impl Services {
         let record = self.audit(visitor.event(Action::ApiKeyAdded, origin).detail(
             serde_json::json!({ "api_key": id.to_string(), "provider": row.provider, "version": 1 }),
         ));
-        let (inserted, most) = (row.clone(), self.config.vault.keys_per_account);
+        let (caller, inserted, most) = (caller.clone(), row.clone(), self.config.vault.keys_per_account);
         self.db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
-                    lock(transaction, owner).await?.ok_or(Error::InvalidAccessToken)?;
+                    caller.lock(transaction).await?;
                     let count = api_key::Entity::find().filter(api_key::Column::AccountId.eq(owner));
                     if count.count(transaction).await? >= most {
                         return Err(Error::LimitReached);

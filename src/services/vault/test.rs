@@ -1,6 +1,7 @@
 //! Testing a connection: one test of a key at a time, on any node, and not too often, because services shut out addresses
 //! that keep knocking.
 
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use entities::{AccountId, ApiKeyId, Timestamp, api_key};
@@ -8,9 +9,10 @@ use sea_orm::{Statement, Value};
 use serde::{Deserialize, Serialize};
 
 use super::super::audit::Action;
+use super::super::clock_check::CLOCKS_AGREE;
 use super::super::limits::Limit;
 use super::super::{Error, Origin, Services, limits};
-use super::{Visitor, connector};
+use super::{TRIES, Visitor, connector};
 use crate::plugins::connectors::{
     Connector, Credential, IpRestriction, NONCES, Outcome, Permissions, Report, Tested, Tri,
 };
@@ -122,19 +124,19 @@ impl TestResult {
         warnings
     }
 
+    /// What is known of the credential from now on. That a service can't be reached says nothing of it.
+    fn status(&self) -> Option<String> {
+        let judgement = if self.works() { Judgement::Working } else { Judgement::Failing };
+        (self.works() || self.judges).then(|| judgement.name().to_owned())
+    }
+
     /// What is stored of it.
     pub(super) fn applied_to(&self, row: api_key::Model) -> api_key::Model {
-        let status = match (self.works(), self.judges) {
-            (true, _) => Judgement::Working.name().to_owned(),
-            (false, true) => Judgement::Failing.name().to_owned(),
-            // That a service can't be reached says nothing of the key.
-            (false, false) => row.status,
-        };
         api_key::Model {
             tested_at: Some(Timestamp(self.at)),
             outcome: Some(self.outcome.clone()),
             report: serde_json::to_string(self).ok(),
-            status,
+            status: self.status().unwrap_or(row.status),
             ..row
         }
     }
@@ -161,43 +163,86 @@ impl Services {
     pub(super) async fn test_stored(
         &self,
         visitor: &Visitor,
-        row: api_key::Model,
+        mut row: api_key::Model,
         origin: &Origin,
     ) -> Result<(api_key::Model, TestResult), Error> {
+        let (owner, id) = (row.account_id, row.id);
+        for _ in 0..TRIES {
+            if let Some(tested) = self.try_test(visitor, row, origin).await? {
+                return Ok(tested);
+            }
+            row = self.api_key_of(self.db.reader(), owner, id).await?;
+        }
+        Err(Error::Overloaded)
+    }
+
+    /// Nothing if another credential has been stored before it was this one's turn.
+    async fn try_test(
+        &self,
+        visitor: &Visitor,
+        row: api_key::Model,
+        origin: &Origin,
+    ) -> Result<Option<(api_key::Model, TestResult)>, Error> {
         let connector = connector(&row)?;
         let credential = self.credential(&row).await?;
         self.admit_test(row.account_id, row.id, connector, &credential).await?;
-        let nonce = self.take_turn(&row).await?;
-        let result = self.run_test(connector, &credential, nonce).await;
+        let (services, visitor, origin) = (self.clone(), visitor.clone(), origin.clone());
+        // By itself: whoever asks may go away, and the turn has to be given back all the same.
+        let tested = tokio::spawn(async move {
+            services.test_in_turn(&visitor, row, connector, &credential, &origin).await
+        });
+        tested.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(error) => Err(Error::Internal(error.to_string())),
+        })
+    }
+
+    async fn test_in_turn(
+        &self,
+        visitor: &Visitor,
+        row: api_key::Model,
+        connector: &dyn Connector,
+        credential: &Credential,
+        origin: &Origin,
+    ) -> Result<Option<(api_key::Model, TestResult)>, Error> {
+        let Some(nonce) = self.take_turn(&row).await? else { return Ok(None) };
+        let result = self.run_test(connector, credential, nonce).await;
         let row = result.applied_to(row);
         let event = visitor.event(Action::ApiKeyTested, origin);
         let detail = serde_json::json!({
             "api_key": row.id.to_string(), "provider": row.provider, "outcome": result.outcome,
         });
         let record = self.audit(event.detail(visitor.detail(detail)));
-        let written = row.clone();
+        let (written, status) = (row.clone(), result.status());
         let engine = self.db.engine();
-        self.db
+        let status = self
+            .db
             .write::<_, Error, _>(move |transaction| {
                 Box::pin(async move {
                     use sea_orm::ConnectionTrait as _;
-                    // Of the credential that was tested: another one may have been stored meanwhile.
-                    let sql = "UPDATE api_keys SET tested_at = $1, outcome = $2, report = $3, status = $4, busy_until = 0
-                               WHERE id = $5 AND version = $6";
+                    // Of the credential that was tested: another one may have been stored meanwhile. Where nothing is said of
+                    // it, what another test has said while this one waited stays.
+                    let sql = "UPDATE api_keys SET tested_at = $1, outcome = $2, report = $3,
+                                 status = COALESCE($4, status), busy_until = 0
+                               WHERE id = $5 AND version = $6 RETURNING status";
                     let values: [Value; 6] = [
                         written.tested_at.into(),
                         written.outcome.into(),
                         written.report.into(),
-                        written.status.into(),
+                        status.into(),
                         written.id.into(),
                         written.version.into(),
                     ];
-                    transaction.execute_raw(Statement::from_sql_and_values(engine, sql, values)).await?;
-                    record.write(transaction).await.map_err(Error::from)
+                    let statement = Statement::from_sql_and_values(engine, sql, values);
+                    let rows = transaction.query_all_raw(statement).await?;
+                    let status = rows.first().map(|row| row.try_get::<String>("", "status")).transpose()?;
+                    record.write(transaction).await?;
+                    Ok(status)
                 })
             })
             .await?;
-        Ok((row, result))
+        let status = status.unwrap_or(row.status);
+        Ok(Some((api_key::Model { status, ..row }, result)))
     }
 
     pub(super) async fn run_test(
@@ -234,26 +279,35 @@ impl Services {
         .await
     }
 
-    /// Waits until no other test of this key is under way. Answers the first of the nonces that this one may use.
-    async fn take_turn(&self, row: &api_key::Model) -> Result<i64, Error> {
+    /// Waits until no other test of this key is under way. Answers the first of the nonces that this one may use; none if
+    /// there is another credential by then.
+    async fn take_turn(&self, row: &api_key::Model) -> Result<Option<i64>, Error> {
         let reserved = i64::try_from(NONCES).unwrap_or(i64::MAX);
         for _ in 0..WAITS {
             let now = self.sources.now();
+            // A turn that is longer was taken by a clock that was ahead.
+            let longest = now + LEASE + 2 * CLOCKS_AGREE;
             let sql = "UPDATE api_keys SET busy_until = $1,
                          nonce = CASE WHEN nonce < $2 THEN $2 ELSE nonce + 1 END + $3
-                       WHERE id = $4 AND version = $5 AND busy_until <= $2 RETURNING nonce";
-            let values: [Value; 5] =
-                [(now + LEASE).into(), now.into(), reserved.into(), row.id.into(), row.version.into()];
+                       WHERE id = $4 AND version = $5 AND (busy_until <= $2 OR busy_until > $6) RETURNING nonce";
+            let values: [Value; 6] = [
+                (now + LEASE).into(),
+                now.into(),
+                reserved.into(),
+                row.id.into(),
+                row.version.into(),
+                longest.into(),
+            ];
             let rows = self
                 .db
                 .write_one::<Error>(Statement::from_sql_and_values(self.db.engine(), sql, values))
                 .await?;
             if let Some(found) = rows.first() {
-                return Ok(found.try_get::<i64>("", "nonce")? - reserved);
+                return Ok(Some(found.try_get::<i64>("", "nonce")? - reserved));
             }
             let current = self.api_key_of(self.db.reader(), row.account_id, row.id).await?;
             if current.version != row.version {
-                return Err(Error::NotFound);
+                return Ok(None);
             }
             tokio::time::sleep(WAIT).await;
         }

@@ -34,6 +34,13 @@ async fn change_during(
     answer
 }
 
+/// What becomes of a replacement that a newer one has overtaken.
+pub async fn overtaken(app: &App, owner: &User, path: &str) -> Answer {
+    let newer = json!({ "api_key": key("newer"), "secret": SECRET });
+    let slow = json!({ "api_key": key("slow"), "secret": SECRET });
+    change_during(owner.patch(path, &newer), app, owner, path, &slow).await
+}
+
 /// Another key of Binance.
 fn key(beginning: &str) -> String {
     format!("{beginning}{}", &KEY[beginning.len()..])
@@ -64,10 +71,7 @@ on_both_engines! {
     async fn a_slow_replacement_does_not_take_the_place_of_a_newer_one(app: App) {
         let ada = app.user(ADA).await;
         let path = store(&ada, "Savings").await;
-        let newer = json!({ "api_key": key("newer"), "secret": SECRET });
-        let slow = json!({ "api_key": key("slow"), "secret": SECRET });
-        let refused = change_during(ada.patch(&path, &newer), &app, &ada, &path, &slow).await;
-        refused.assert_error(404, "not_found");
+        overtaken(&app, &ada, &path).await.assert_error(409, "changed_meanwhile");
         let revealed = ada.post(&format!("{path}/decrypt"), &json!({})).await.assert_status(200).json();
         assert_eq!(revealed["data"]["api_key"], key("newer"));
     }
