@@ -36,6 +36,9 @@ const NEVER: u64 = u64::MAX;
 /// How long to go on reading what a client sends of a request that has been answered early.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// How many bytes of what is no request, such as a head without an end: to throw them away costs others as much as to read them.
+const LINGER_BYTES: u64 = 1024 * 1024;
+
 /// The state of a connection, kept by its socket, its requests and its driver.
 ///
 /// The fields are independent hints for the alarm, which looks again before it acts; hence relaxed atomics and no
@@ -59,8 +62,8 @@ pub(super) struct Connection<E> {
     /// Another one needs the place; don't wait for a head.
     unwanted: AtomicBool,
     driver: AtomicWaker,
-    /// The last request was answered without having been read to its end.
-    unread: AtomicBool,
+    /// How many bytes to go on reading at most, if the last request was answered without having been read to its end; else 0.
+    unread: AtomicU64,
     /// What the protocol left of the socket of such a request.
     leftover: Mutex<Option<TcpStream>>,
 }
@@ -83,7 +86,7 @@ impl<E> Connection<E> {
             closing: AtomicBool::new(false),
             unwanted: AtomicBool::new(false),
             driver: AtomicWaker::new(),
-            unread: AtomicBool::new(false),
+            unread: AtomicU64::new(0),
             leftover: Mutex::new(None),
         }
     }
@@ -111,16 +114,16 @@ impl<E> Connection<E> {
         self.last_event.store(self.now(), Relaxed);
     }
 
-    /// A request, or what should have been one, was given up before its end.
+    /// A request was given up before the end of its body.
     pub(super) fn abandoned(&self) {
-        self.unread.store(true, Relaxed);
+        self.unread.store(u64::MAX, Relaxed);
     }
 
     /// Answers how many others are in flight.
     fn began(&self, version: Version) -> usize {
         let others = self.in_flight.fetch_add(1, Relaxed);
         self.awaiting_head.store(false, Relaxed);
-        self.unread.store(false, Relaxed);
+        self.unread.store(0, Relaxed);
         self.http2.store(version == Version::HTTP_2, Relaxed);
         self.progressed();
         others
@@ -227,10 +230,11 @@ pub(super) async fn drive<E: Endpoint + 'static>(connection: Arc<Connection<E>>,
     speak(&connection, tcp).await;
     // To close a socket that holds unread bytes resets it, and the client may lose the answer (RFC 9112, section 9.6).
     let leftover = connection.leftover.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(mut tcp) = leftover {
+    if let Some(tcp) = leftover {
         // On the heap: an array would be part of every connection's task.
         let mut scratch = vec![0; 16 * 1024];
-        let drained = async { while let Ok(1..) = tcp.read(&mut scratch).await {} };
+        let mut rest = tcp.take(connection.unread.load(Relaxed));
+        let drained = async { while let Ok(1..) = rest.read(&mut scratch).await {} };
         let _ = timeout(LINGER, drained).await;
     }
 }
@@ -253,12 +257,12 @@ async fn speak<E: Endpoint + 'static>(connection: &Arc<Connection<E>>, tcp: TcpS
             if let Poll::Ready(result) = http.as_mut().poll(cx) {
                 if let Err(error) = result {
                     tracing::debug!(remote = %connection.remote, error, "connection failed");
-                    connection.abandoned();
+                    connection.unread.store(LINGER_BYTES, Relaxed);
                 }
                 return Poll::Ready(());
             }
             if connection.unwanted.load(Relaxed) && connection.awaits_head() {
-                connection.unread.store(false, Relaxed);
+                connection.unread.store(0, Relaxed);
                 return Poll::Ready(());
             }
             if connection.closing.load(Relaxed) && !told_to_close {
@@ -282,7 +286,7 @@ async fn speak<E: Endpoint + 'static>(connection: &Arc<Connection<E>>, tcp: TcpS
                 connection.closing.store(true, Relaxed);
             } else {
                 tracing::debug!(remote = %connection.remote, "connection timed out");
-                connection.unread.store(false, Relaxed);
+                connection.unread.store(0, Relaxed);
                 return Poll::Ready(());
             }
         }
@@ -308,7 +312,7 @@ impl<E> Drop for Socket<E> {
         if self.connection.is_blocked() {
             // Else the kernel would go on for minutes offering the rest to a client that doesn't read.
             let _ = tcp.set_zero_linger();
-        } else if self.connection.unread.load(Relaxed) {
+        } else if self.connection.unread.load(Relaxed) > 0 {
             *self.connection.leftover.lock().unwrap_or_else(PoisonError::into_inner) = Some(tcp);
         }
     }

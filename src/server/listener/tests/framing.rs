@@ -14,6 +14,15 @@ async fn an_oversize_head_is_answered_431() {
     assert!(server.started.try_recv().is_err());
 }
 
+/// A client that goes on after its answer is hung up on before long.
+#[tokio::test]
+async fn what_follows_an_oversize_head_is_not_all_read() {
+    let server = TestServer::start(patient()).await;
+    let mut client = server.connect().await;
+    let head = [b"GET / HTTP/1.1\r\nhost: test\r\nx: ".as_slice(), &vec![b'x'; 64 << 20]].concat();
+    soon(client.write_all(&head)).await.unwrap_err();
+}
+
 /// Ambiguous framing (RFC 9112, section 11.2) is refused before the application sees it.
 #[tokio::test]
 async fn ambiguous_requests_are_refused() {
