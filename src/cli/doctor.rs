@@ -11,7 +11,7 @@ use crate::crypto::root_key_file::RootKeyFile;
 use crate::db::Db;
 use crate::plugins::mail;
 use crate::services::Services;
-use crate::services::reaper::CLOCKS_AGREE;
+use crate::services::clock_check::CLOCKS_AGREE;
 
 /// Findings, printed as they come.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sea_orm::{DbBackend, Statement, Value};
 use sha2::{Digest, Sha256};
 
-use super::reaper::CLOCKS_AGREE;
+use super::clock_check::CLOCKS_AGREE;
 use super::{Error, Services};
 use crate::config::Rate;
 

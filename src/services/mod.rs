@@ -4,7 +4,7 @@
 pub mod access_keys;
 pub mod accounts;
 pub mod audit;
-mod clock_check;
+pub mod clock_check;
 pub mod email_changes;
 pub mod email_verifications;
 mod error;
@@ -18,7 +18,7 @@ mod page;
 pub mod password_resets;
 mod passwords;
 pub mod policy;
-pub mod reaper;
+mod reaper;
 mod recovery;
 pub mod root_keys;
 pub mod sessions;

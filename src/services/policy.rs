@@ -8,7 +8,7 @@ use entities::account::Role;
 use serde::{Deserialize, Serialize};
 
 use super::access_keys::AccessKeyCaller;
-use super::reaper::CLOCKS_AGREE;
+use super::clock_check::CLOCKS_AGREE;
 use super::sessions::Caller;
 use super::{Error, Services};
 

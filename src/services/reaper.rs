@@ -8,11 +8,9 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::audit::Record;
-use super::clock_check::Steps;
+use super::clock_check::{CLOCKS_AGREE, Steps};
 use super::mfa::ENROLMENT;
 use super::{Error, Services};
-
-pub use super::clock_check::CLOCKS_AGREE;
 
 const EVERY: Duration = Duration::from_secs(60);
 const BATCH: u64 = 500;

@@ -13,8 +13,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::super::audit::{Action, Actor, Event, Record};
+use super::super::clock_check::CLOCKS_AGREE;
 use super::super::policy::{AAL1, AAL2};
-use super::super::reaper::CLOCKS_AGREE;
 use super::super::{Error, Origin, Services, limits};
 use super::{SignedIn, Which, revoke};
 use crate::crypto::refresh_token::RefreshToken;
