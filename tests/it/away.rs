@@ -442,6 +442,8 @@ on_both_engines! {
         for event in listed.lines() {
             run(&["kyc", "retry", event.split(' ').next().unwrap()]).await.assert_success();
         }
+        // What is under way when the clock moves would be taken for the work of a server that died, and done again.
+        scene.at_rest().await;
         scene.app.clock.advance_seconds(HOUR);
         scene.at_rest().await;
         let links = scene.links().await;
@@ -477,6 +479,7 @@ on_both_engines! {
             let again = try_begin(&user, PERSONA, "while-away").await.assert_status(200).json();
             assert_eq!(id_of(&begun), id_of(&again));
         }
+        scene.at_rest().await;
         // The longest wait of a webhook, and of a question to the provider.
         for _ in 0..24 {
             scene.app.clock.advance_seconds(HOUR);
