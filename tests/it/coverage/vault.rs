@@ -3,13 +3,12 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api_keys::{KEY, SECRET, store};
+use crate::access_keys::ACCESS_KEYS;
+use crate::api_keys::{API_KEYS, KEY, SECRET, store};
 
 const ADA: &str = "ada@example.com";
 const BOB: &str = "bob@example.com";
 const UNKNOWN: &str = "01938f6e-2b7a-7c3d-9f10-5a4be1c2d3e4";
-const API_KEYS: &str = "/api/v1/api-keys/";
-const ACCESS_KEYS: &str = "/api/v1/access-keys";
 
 /// Nobody's key, somebody else's, and one whose owner can't be found that way.
 async fn assert_refuses_others(app: &App, method: &str, operation: &str, body: &Value) -> (User, String) {
